@@ -1,0 +1,1 @@
+"""The service: receives datasets, keeps jobs, serves selections. Imports no torch."""

@@ -1,0 +1,219 @@
+"""The tables. Status is written by `app.jobs` alone.
+
+A step stands once for all jobs that need it: its fingerprint is unique, `job_steps` says which jobs wait for it. So
+what was computed once is found done, and two jobs that want the same at the same time wait for one computation.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, Uuid
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+Json = dict[str, Any]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite forgets the zone, this remembers."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "times are aware"
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read back as UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Status(StrEnum):
+    """Of a job or a step. A job is never WAITING, a step QUEUED means: inputs are there, no worker yet."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more by itself."""
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class Role(StrEnum):
+    """What a dataset is to a job."""
+
+    PRIMARY = "primary"
+    VALIDATION = "validation"
+    AUXILIARY = "auxiliary"
+
+
+class Base(DeclarativeBase):
+    """Column types by annotation."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict
+        datetime: UtcDateTime(),
+        Json: JSON(),
+        str: String(),
+        uuid.UUID: Uuid(),
+        int: BigInteger(),
+    }
+
+
+class Dataset(Base):
+    """A received dataset in its canonical form."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (Index("datasets_by_time", "created_at", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+    kind: Mapped[str]
+    rows: Mapped[int]
+    digest: Mapped[str] = mapped_column(index=True)
+    """SHA-256 of the canonical file."""
+    source_bytes: Mapped[int]
+    source_sha256: Mapped[str]
+    storage_key: Mapped[str]
+    summary: Mapped[Json]
+    """`fastmtl.datasets.Summary` as JSON."""
+
+
+class Job(Base):
+    """A selection job."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("jobs_by_time", "created_at", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)
+    config: Mapped[Json]
+    """`fastmtl.config.JobConfig` as JSON, presets resolved."""
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    error: Mapped[Json | None]
+    """{type, message, step}"""
+
+    datasets: Mapped[list[JobDataset]] = relationship(order_by="JobDataset.position", back_populates="job")
+    steps: Mapped[list[JobStep]] = relationship(order_by="JobStep.position", back_populates="job")
+    selection: Mapped[Selection | None] = relationship(back_populates="job")
+
+
+class JobDataset(Base):
+    """A dataset of a job, and the key that names it in the job's files."""
+
+    __tablename__ = "job_datasets"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id"), index=True)
+    role: Mapped[str]
+    key: Mapped[str]
+
+    job: Mapped[Job] = relationship(back_populates="datasets")
+    dataset: Mapped[Dataset] = relationship()
+
+
+class Step(Base):
+    """One step, computed once for all jobs that need it."""
+
+    __tablename__ = "steps"
+    __table_args__ = (Index("steps_by_status", "status", "rung_at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    spec: Mapped[Json]
+    """`fastmtl.plan.StepSpec` as JSON."""
+    status: Mapped[str]
+    fence: Mapped[int] = mapped_column(default=0)
+    """Rises with every claim; a writer with an older one is refused."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    """When a worker was last told of it."""
+    result: Mapped[Json | None]
+    """What the step says of itself when it is done: small, for the API to show."""
+    progress: Mapped[Json | None]
+    """{done, total, unit, message, per_second, seconds_left}"""
+    error: Mapped[Json | None]
+    """{type, message}"""
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    artifacts: Mapped[list[Artifact]] = relationship(order_by="Artifact.name", back_populates="step")
+
+
+class StepNeed(Base):
+    """`step_id` needs what `needs_id` leaves behind."""
+
+    __tablename__ = "step_needs"
+
+    step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True)
+    needs_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id"), primary_key=True, index=True)
+
+
+class JobStep(Base):
+    """A step of a job."""
+
+    __tablename__ = "job_steps"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id"), index=True)
+    name: Mapped[str]
+    reused: Mapped[bool]
+    """It was done before the job came."""
+
+    job: Mapped[Job] = relationship(back_populates="steps")
+    step: Mapped[Step] = relationship()
+
+
+class Artifact(Base):
+    """A stored file of a finished step; it is complete, or this row is not there."""
+
+    __tablename__ = "artifacts"
+
+    step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """Path below the step's folder, with forward slashes."""
+    storage_key: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+
+    step: Mapped[Step] = relationship(back_populates="artifacts")
+
+
+class Selection(Base):
+    """What a job chose."""
+
+    __tablename__ = "selections"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id"))
+    config: Mapped[Json]
+    counts: Mapped[Json]
+    """By dataset key: {rows, eligible, seen, selected, share, random_share}."""
+    digest: Mapped[str]
+    """SHA-256 of the chosen (dataset, row) pairs in order of rank."""
+    created_at: Mapped[datetime]
+
+    job: Mapped[Job] = relationship(back_populates="selection")

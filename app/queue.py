@@ -1,0 +1,72 @@
+"""Tells workers of steps: all of Celery that the service knows. A message is a bell, it carries an id and no fact."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from app.settings import Settings
+
+RUN_STEP = "fastmtl.run_step"
+QUEUE = "steps"
+POLLING_SECONDS = 0.1
+
+log = structlog.get_logger()
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery application that reaches the broker; the worker adds its own settings."""
+    celery = Celery("fastmtl", set_as_current=False)
+    celery.conf.update(
+        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://",
+        task_default_queue=QUEUE,
+        # Nothing but JSON is ever read from the broker: a pickle would run code.
+        accept_content=["json"],
+        task_serializer="json",
+        # No result is kept: the database is the truth.
+        task_ignore_result=True,
+        # A broker that is down must not hold a request: the sweep rings again.
+        task_publish_retry=False,
+        broker_connection_timeout=2,
+    )
+    if not settings.broker_url:
+        celery.conf.broker_transport_options = _folders(settings.home / "broker")
+    return celery
+
+
+class Queue:
+    """Rings workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = celery_app(settings)
+
+    def ring(self, step_ids: list[uuid.UUID]) -> None:
+        """Tell the workers of steps that are ready. A bell that cannot be rung now is rung by the sweep later."""
+        for step_id in step_ids:
+            try:
+                self._celery.send_task(RUN_STEP, args=[str(step_id)], queue=QUEUE)
+            except (OperationalError, OSError) as error:
+                log.warning("queue.unreachable", step_id=str(step_id), error=str(error))
+
+    def close(self) -> None:
+        """Give the broker's connections back."""
+        self._celery.close()
+
+
+def _folders(broker: Path) -> dict[str, Any]:
+    """Return the options of kombu's transport over files; its folders are made where missing."""
+    messages, control = broker / "messages", broker / "control"
+    for folder in (messages, control):
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(messages.absolute()),
+        "data_folder_out": str(messages.absolute()),
+        "control_folder": str(control.absolute()),
+        "store_processed": False,  # True is measured to grow without bound
+        "polling_interval": POLLING_SECONDS,
+    }

