@@ -302,7 +302,7 @@ def _changed(session: Session, statement: Update) -> bool:
     return result.rowcount == 1
 
 
-def _job_ids(step_id: uuid.UUID) -> Select[tuple[uuid.UUID]]:
+def _job_ids(step_id: uuid.UUID) -> Select[uuid.UUID]:
     """Return the ids of all jobs that need the step, as a subquery."""
     return select(JobStep.job_id).where(JobStep.step_id == step_id)
 
