@@ -13,10 +13,11 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_MS = 30_000
+MIGRATION_LOCK = 0x4D494752  # any constant of its own
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -43,10 +44,11 @@ class Database:
             yield session
 
     def migrate(self) -> None:
-        """Bring the tables up to the newest migration."""
-        with self.engine.begin() as connection:
-            config = alembic_config(connection)
-            command.upgrade(config, "head")
+        """Bring the tables up to the newest migration; processes that do so at once wait for one another."""
+        with self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            command.upgrade(alembic_config(connection), "head")
 
     def close(self) -> None:
         """Give all connections back."""

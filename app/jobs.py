@@ -24,7 +24,7 @@ from sqlalchemy import CursorResult, Select, Update, exists, or_, select, text, 
 from sqlalchemy.orm import Session, aliased
 
 from app.db import Database
-from app.models import Artifact, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
+from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
 from app.settings import Settings
 from fastmtl.plan import StepSpec
 
@@ -49,6 +49,8 @@ class Claim:
     fence: int
     attempt: int
     spec: StepSpec
+    datasets: dict[str, str]
+    """Storage keys of its datasets by digest; one that was deleted since is missing."""
     inputs: dict[str, dict[str, str]]
     """By fingerprint of a needed step: storage keys of its artifacts by name."""
 
@@ -131,13 +133,27 @@ class Jobs:
                 .values(status=Status.RUNNING, started_at=self._clock())
             )
             spec = StepSpec.from_json(step.spec)
-            return Claim(step.id, step.fence, step.attempts, spec, _inputs(session, step))
+            stored = select(Dataset.digest, Dataset.storage_key).where(Dataset.digest.in_(spec.datasets))
+            datasets = {digest: key for digest, key in session.execute(stored)}
+            return Claim(step.id, step.fence, step.attempts, spec, datasets, _inputs(session, step))
 
     def beat(self, claim: Claim, progress: Json | None) -> bool:
         """Renew the lease and note the progress; False where the step is no longer this worker's."""
         values: Json = {"lease_until": self._lease()} | ({"progress": progress} if progress else {})
         with self._database.transaction() as session:
             return _changed(session, _held(claim).values(**values))
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the step is still this worker's: not cancelled, not given to another."""
+        with self._database.reading() as session:
+            step = session.get(Step, claim.step_id)
+            return step is not None and step.status == Status.RUNNING and step.fence == claim.fence
+
+    def give_back(self, claim: Claim) -> None:
+        """Queue the step again and take back the attempt: this worker stops."""
+        with self._database.transaction() as session:
+            values: Json = {"status": Status.QUEUED, "attempts": Step.attempts - 1, "lease_until": None}
+            _changed(session, _held(claim).values(**values, rung_at=None, progress=None))
 
     def finish(self, claim: Claim, files: Iterable[StoredFile], result: Json) -> bool:
         """Make a step's files known and ring what waited for them; False where the step is no longer this worker's."""

@@ -48,7 +48,7 @@ class Tasks:
 
 
 class _Step(Protocol):
-    def run(self, spec: StepSpec, workspace: Workspace) -> None: ...
+    def run(self, spec: StepSpec, workspace: Workspace) -> Json: ...
 
 
 def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> list[StepSpec]:
@@ -86,10 +86,15 @@ def eligible_rows(config: JobConfig, auxiliary: Sequence[TaskRef]) -> tuple[int,
     return sum(task.rows for task in auxiliary) - seen, seen
 
 
-def run(spec: StepSpec, workspace: Workspace) -> None:
-    """Compute one step; its files are in `workspace.output` when this returns."""
+def run(spec: StepSpec, workspace: Workspace) -> Json:
+    """Compute one step: its files are in `workspace.output` when this returns what the step says of itself."""
     step = cast(_Step, importlib.import_module(f"fastmtl.steps.{spec.kind}"))
-    step.run(spec, workspace)
+    return step.run(spec, workspace)
+
+
+def needs_torch(spec: StepSpec) -> bool:
+    """Whether the step computes with torch, and so wants a device."""
+    return spec.kind not in ("select", "report")
 
 
 def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> None:

@@ -1,0 +1,98 @@
+"""Which rows form a batch. Training: one task a batch, rows of like length together, seeded. Inference: by tokens.
+
+Letters: B rows in a batch · n rows of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fastmtl.tokens import Rows, Tokens
+
+BUCKET_BATCHES = 16
+"""Batches drawn together and sorted by length: enough to save padding, few enough to keep the order random."""
+INFERENCE_TOKENS = 8192
+"""Tokens of an inference batch, padding included."""
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """The training rows of one task."""
+
+    task: int
+    """Its position among the model's tasks."""
+    tokens: Tokens
+    labels: torch.Tensor
+    """[n]: int64 class indices, or float32."""
+    extra: int = 0
+    """Rows drawn once more in every epoch, at random: what an arm without auxiliary rows trains on in their place."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one task."""
+
+    source: TaskRows
+    rows: Rows
+
+    def inputs(self, device: str) -> dict[str, torch.Tensor]:
+        """Return the encoder's inputs, [B, L]."""
+        return self.source.tokens.padded(self.rows, device)
+
+    def labels(self, device: str) -> torch.Tensor:
+        """Return [B]."""
+        return self.source.labels[torch.from_numpy(self.rows)].to(device)
+
+
+def training_batches(sources: Sequence[TaskRows], batch_size: int, seed: int, epoch: int) -> list[Batch]:
+    """Cut the rows of every task into batches and shuffle the batches of all tasks.
+
+    Every row stands in exactly one batch (and `extra` of them in one more). A task without rows gives no batch, so it
+    takes no step.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    batches = [
+        Batch(source, rows)
+        for source in sources
+        for rows in _bucketed(_epoch_rows(source, generator), source.tokens.lengths, batch_size)
+    ]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def batches_per_epoch(sources: Sequence[TaskRows], batch_size: int) -> int:
+    """Return how many batches `training_batches` makes, the same in every epoch."""
+    return sum(-(-(len(source.tokens) + source.extra) // batch_size) for source in sources)
+
+
+def inference_batches(lengths: npt.NDArray[np.int64], max_tokens: int = INFERENCE_TOKENS) -> Iterator[Rows]:
+    """Yield every row once, longest first, as many as fit `max_tokens` when padded; always at least one."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        count = max(1, max_tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + count]
+        start += count
+
+
+def _epoch_rows(source: TaskRows, generator: np.random.Generator) -> Rows:
+    """Return the rows of one epoch, shuffled."""
+    rows = generator.permutation(len(source.tokens))
+    if not source.extra:
+        return rows
+    whole, rest = divmod(source.extra, len(rows))
+    again = [generator.permutation(len(rows)) for _ in range(whole)] + [generator.permutation(len(rows))[:rest]]
+    return np.concatenate([rows, *again])
+
+
+def _bucketed(rows: Rows, lengths: npt.NDArray[np.int64], batch_size: int) -> Iterator[Rows]:
+    """Cut shuffled rows into batches of like length: sort within buckets, then cut."""
+    bucket = batch_size * BUCKET_BATCHES
+    for start in range(0, len(rows), bucket):
+        part = rows[start : start + bucket]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        yield from (part[cut : cut + batch_size] for cut in range(0, len(part), batch_size))

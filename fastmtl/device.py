@@ -1,0 +1,94 @@
+"""Which device computes, and in which arithmetic; decided once a step and told in what the step leaves behind."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from fastmtl.config import Precision
+from fastmtl.errors import InvalidConfig
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a step runs."""
+
+    device: str
+    """`cpu` or `cuda:N`."""
+    precision: Precision
+    """`bf16` or `fp32`."""
+    name: str
+    """Of the processor or GPU, for reports."""
+    free_bytes: int
+    """Memory that the step may fill."""
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the encoder runs."""
+        kind = self.device.partition(":")[0]
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def choose_device(wanted: str) -> str:
+    """Return the device that `auto` means here, or the one that is asked for.
+
+    Raises InvalidConfig where it is not there.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidConfig("device", f"{wanted} is asked for, but torch sees no CUDA device here")
+    return wanted
+
+
+def describe(device: str, precision: Precision) -> Machine:
+    """Settle the precision for a device and say what it is."""
+    if device.startswith("cuda"):
+        has_bf16 = torch.cuda.is_bf16_supported()
+        free, _ = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+    else:
+        has_bf16 = _cpu_has_bf16()
+        free = _free_memory()
+        name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+    settled: Precision = precision if precision != "auto" else ("bf16" if has_bf16 else "fp32")
+    return Machine(device, settled, name, free)
+
+
+def make_deterministic() -> None:
+    """Ask torch for the same result twice: only kernels whose sums have one order."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether bf16 products have instructions of their own; emulated, they are slower than fp32."""
+    flags = _cpuinfo("flags").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _cpu_name() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """Return the first value of a field of /proc/cpuinfo; empty where there is none."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return ""
+    lines = (line.partition(":") for line in path.read_text().splitlines())
+    return next((value.strip() for name, _, value in lines if name.strip() == field), "")
+
+
+def _free_memory() -> int:
+    """Return the bytes that this process may still take: the machine's, or its control group's if that is less."""
+    free = psutil.virtual_memory().available
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        free = min(free, int(text) - int(used.read_text()))
+    return free

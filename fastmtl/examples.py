@@ -1,0 +1,46 @@
+"""The labelled rows of one task, as a training wants them: read, tokenized, labels in the head's units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from fastmtl.batches import TaskRows
+from fastmtl.datasets import Dataset, TaskKind
+from fastmtl.model import Task
+from fastmtl.tokens import Rows, read_tokens
+
+
+def describe_task(digest: str, dataset: Dataset, rows: Rows) -> Task:
+    """Return what a head must know; a regression's mean and standard deviation are those of `rows`."""
+    if dataset.kind == TaskKind.CLASSIFICATION:
+        return Task(digest, dataset.kind, dataset.classes)
+    labels = dataset.labels(rows)
+    return Task(digest, dataset.kind, (), float(labels.mean()), float(labels.std()) or 1.0)
+
+
+def read_task(
+    index: int,
+    task: Task,
+    dataset: Dataset,
+    rows: Rows,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    extra: int = 0,
+) -> TaskRows:
+    """Read `rows` of a dataset for the task that is the model's number `index`."""
+    labels = in_head_units(task, dataset, rows)
+    return TaskRows(index, read_tokens(dataset, rows, tokenizer, max_length), labels, extra)
+
+
+def in_head_units(task: Task, dataset: Dataset, rows: Rows) -> torch.Tensor:
+    """Return the labels [n] as the task's head counts them: class indices int64, or standard units float32.
+
+    The dataset may know fewer classes than the task, or in another order: they are matched by name.
+    """
+    labels = dataset.labels(rows)
+    if task.kind == TaskKind.REGRESSION:
+        return torch.from_numpy(((labels - task.mean) / task.std).astype(np.float32))
+    index = np.array([task.classes.index(name) for name in dataset.classes], dtype=np.int64)
+    return torch.from_numpy(index[labels])

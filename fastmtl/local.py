@@ -1,0 +1,164 @@
+"""The whole path in this process, with no service: files in, selected rows and a report out.
+
+from fastmtl.local import select_rows
+
+result = select_rows("rte.csv", ["mnli.parquet", "qqp.tsv"], "out", config=JobConfig(preset="small", budget=500))
+result.counts      # by dataset: how many rows were chosen of how many
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastmtl import encoders, pipeline
+from fastmtl.artifacts import Cache
+from fastmtl.config import JobConfig
+from fastmtl.datasets import Columns, Dataset, Summary, convert
+from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
+
+USER_FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "counts.json")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the user's, and which of its columns hold what."""
+
+    path: Path
+    columns: Columns = field(default_factory=Columns)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a local selection leaves behind."""
+
+    folder: Path
+    """selection.parquet, scores.parquet, subset.parquet, counts.json, report.json and model/."""
+    digest: str
+    """Of the chosen rows in order of rank: the same input, config, seed and device give the same."""
+    counts: Json
+    """By dataset: rows, seen, eligible, selected, share, random_share."""
+    report: Json | None
+    """Metric of every arm and the verdict; None where only the selection was asked for."""
+    summaries: dict[str, Summary]
+    """What was read, by dataset."""
+    reused: tuple[str, ...]
+    """Names of the steps that were found done."""
+
+
+def select_rows(
+    primary: Path | str | Source,
+    auxiliary: Sequence[Path | str | Source],
+    output: Path | str,
+    *,
+    validation: Path | str | Source | None = None,
+    config: JobConfig | None = None,
+    known_encoders: encoders.Known = encoders.KNOWN,
+    cache: Path | None = None,
+    device: str = "auto",
+    train: bool = True,
+    progress: Callable[[StepSpec], Progress] = lambda _step: silent,
+) -> Result:
+    """Choose auxiliary rows for the primary and, unless `train` is False, train on them and say what it was worth.
+
+    Finished steps are kept in `cache` (default: `output`/.cache) and not computed twice. Raises InvalidDataset,
+    InvalidConfig and what else is in `fastmtl.errors`.
+    """
+    from fastmtl.device import choose_device  # here: listing and planning need no torch
+
+    output = Path(output)
+    kept = Cache(cache or output / ".cache")
+    given = [_source(primary), *map(_source, auxiliary)] + ([_source(validation)] if validation else [])
+    with kept.writing() as scratch:
+        read = _read(given, scratch)
+        digests = {summary.digest: path for path, summary in read.values()}
+        refs = [TaskRef(key, summary.digest, summary.rows) for key, (_, summary) in read.items()]
+        tasks = pipeline.Tasks(refs[0], tuple(refs[1 : 1 + len(auxiliary)]), refs[-1] if validation else None)
+        if tasks.validation:
+            check_validation(read[tasks.primary.key][0], read[tasks.validation.key][0])
+        steps = pipeline.plan(config or JobConfig(), tasks, known_encoders)
+        if not train:
+            steps = steps[: 1 + next(index for index, step in enumerate(steps) if step.name == "select")]
+        folders, results, reused = _run(steps, kept, digests, choose_device(device), progress)
+    _publish(steps, folders, output)
+    chosen = next(results[step.fingerprint] for step in steps if step.name == "select")
+    return Result(
+        folder=output,
+        digest=chosen["digest"],
+        counts=chosen["counts"],
+        report=results[steps[-1].fingerprint] if train else None,
+        summaries={key: summary for key, (_, summary) in read.items()},
+        reused=reused,
+    )
+
+
+def check_validation(primary: Path, validation: Path) -> None:
+    """Raise InvalidDataset where a canonical validation file does not fit its primary: kind, pairs, classes."""
+    ours, theirs = Dataset.open(primary), Dataset.open(validation)
+    if (ours.kind, ours.pair) != (theirs.kind, theirs.pair):
+        told = [f"{'pairs' if each.pair else 'single texts'}, {each.kind}" for each in (ours, theirs)]
+        raise InvalidDataset([Problem(f"the primary holds {told[0]}, the validation file {told[1]}")])
+    if strange := sorted(set(theirs.classes) - set(ours.classes)):
+        raise InvalidDataset(
+            [Problem(f"classes {strange} of the validation file are not among the primary's {list(ours.classes)}")]
+        )
+
+
+def _source(given: Path | str | Source) -> Source:
+    return given if isinstance(given, Source) else Source(Path(given))
+
+
+def _read(given: Sequence[Source], scratch: Path) -> dict[str, tuple[Path, Summary]]:
+    """Bring every file into the canonical form; its key is the file's name, made unique."""
+    read: dict[str, tuple[Path, Summary]] = {}
+    for index, source in enumerate(given):
+        key = source.path.stem if source.path.stem not in ("train", "validation") else source.path.parent.name
+        key = key if key not in read else f"{key}@{index}"
+        target = scratch / f"{index}.parquet"
+        try:
+            read[key] = target, convert(source.path, target, columns=source.columns)
+        except InvalidDataset as error:
+            raise InvalidDataset(
+                [Problem(f"{source.path}: {problem}") for problem in error.problems], error.total
+            ) from error
+    return read
+
+
+def _run(
+    steps: Sequence[StepSpec],
+    kept: Cache,
+    datasets: dict[str, Path],
+    device: str,
+    progress: Callable[[StepSpec], Progress],
+) -> tuple[dict[str, Path], dict[str, Json], tuple[str, ...]]:
+    """Compute the steps in order, skipping those that were done before."""
+    folders: dict[str, Path] = {}
+    results: dict[str, Json] = {}
+    reused = []
+    for step in steps:
+        found = kept.find(step.fingerprint)
+        if found:
+            reused.append(step.name)
+        else:
+            with kept.writing() as folder:
+                inputs = {need: folders[need] for need in step.needs}
+                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step)))
+                found = kept.keep(folder, step.fingerprint, result), result
+        folders[step.fingerprint], results[step.fingerprint] = found
+    return folders, results, tuple(reused)
+
+
+def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) -> None:
+    """Copy what a user wants to see next to each other."""
+    for step in steps:
+        folder = folders[step.fingerprint]
+        if step.name == "select":
+            for name in USER_FILES:
+                shutil.copy2(folder / name, output / name)
+        elif step.name == f"finetune ({pipeline.SELECTION})":
+            shutil.copytree(folder / "model", output / "model", dirs_exist_ok=True)
+        elif step.kind == "report":
+            shutil.copy2(folder / "report.json", output / "report.json")

@@ -1,0 +1,65 @@
+"""Score: how sure the discriminator is, of every row, that it belongs to each task (paper, section 3.3).
+
+Reads   the TD-MTDNN of the `discriminator` step, and the rows of one shard
+Writes  probabilities.npy  float32 [rows of the shard, T], in the order of the pieces; another primary is another column
+        pieces.json        [[digest, start, stop], ...]: which rows those are
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from fastmtl import device, memory
+from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.datasets import Dataset
+from fastmtl.losses import probabilities
+from fastmtl.model import MODEL_FILE, load_model
+from fastmtl.plan import Json, StepSpec, Workspace, folders
+from fastmtl.scoring import score_rows
+from fastmtl.tokens import Tokens, joined, read_tokens
+
+TEXTS_AT_ONCE = 8_192
+
+
+def run(spec: StepSpec, workspace: Workspace) -> Json:
+    """Score the shard's rows for all tasks."""
+    (training,) = folders(workspace, spec)
+    device.make_deterministic()
+    machine = device.describe(workspace.device, spec.params["precision"])
+    about = json.loads((training / "model" / MODEL_FILE).read_text())
+    max_length = about["encoder"]["max_length"]
+    model, tokenizer = load_model(training / "model", max_length)
+    memory.check(
+        memory.inference_bytes(model.encoder, max(INFERENCE_TOKENS, max_length)),
+        machine.free_bytes,
+        "Use a smaller encoder, or a machine with more memory.",
+    )
+    tokens = joined(
+        [
+            part
+            for digest, start, stop in spec.params["pieces"]
+            for part in _tokens(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
+        ]
+    )
+
+    def read(features: torch.Tensor) -> torch.Tensor:
+        return probabilities(about["discriminator_loss"], model.discriminate(features))  # [B, T]
+
+    scores = score_rows(model, tokens, read, machine, workspace.progress)  # [rows of the shard, T]
+    np.save(workspace.output / "probabilities.npy", scores)
+    (workspace.output / "pieces.json").write_text(json.dumps(spec.params["pieces"]))
+    return {"rows": len(scores), "device": machine.name, "precision": machine.precision}
+
+
+def _tokens(
+    dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[Tokens]:
+    """Tokenize rows [start, stop) of a dataset, some thousands at a time."""
+    return [
+        read_tokens(dataset, np.arange(first, min(first + TEXTS_AT_ONCE, stop)), tokenizer, max_length)
+        for first in range(start, stop, TEXTS_AT_ONCE)
+    ]

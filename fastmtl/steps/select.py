@@ -1,0 +1,148 @@
+"""Select: turn the scores of all auxiliary rows into exactly K of them (paper, section 3.3).
+
+Reads   what the method's steps left behind, and the auxiliary datasets
+Writes  selection.parquet  K rows: rank (from 1), dataset (key), row, score; best first
+        scores.parquet     every auxiliary row: dataset, row, score, seen, selected
+        subset.parquet     the chosen rows, ready to train on: dataset, row, rank, score, text_a, text_b, label
+        counts.json        by dataset: rows, seen, eligible, selected, and the shares of the selection and of the pool
+
+Torch-free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fastmtl import methods
+from fastmtl.datasets import Dataset, TaskKind
+from fastmtl.methods import Scored, ScoreRequest
+from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
+from fastmtl.selectors import SELECTORS, Selection
+
+ROWS_AT_ONCE = 65_536
+TEXTS_AT_ONCE = 8_192
+SCORES = pa.schema(
+    [
+        pa.field("dataset", pa.string()),
+        pa.field("row", pa.int64()),
+        pa.field("score", pa.float32()),
+        pa.field("seen", pa.bool_()),
+        pa.field("selected", pa.bool_()),
+    ]
+)
+SUBSET = pa.schema(
+    [
+        pa.field("dataset", pa.string()),
+        pa.field("row", pa.int64()),
+        pa.field("rank", pa.int64()),
+        pa.field("score", pa.float32()),
+        pa.field("text_a", pa.string()),
+        pa.field("text_b", pa.string()),
+        pa.field("label", pa.string()),
+    ]
+)
+
+
+def run(spec: StepSpec, workspace: Workspace) -> Json:
+    """Score by the method, leave out what is not eligible, select."""
+    params = spec.params
+    auxiliary = [TaskRef(**each) for each in params["auxiliary"]]
+    request = ScoreRequest(params["primary"]["digest"], auxiliary, folders(workspace, spec), params["seed"])
+    scored = methods.get(params["method"]).score(request)
+    eligible = [~each.seen if params["seen_rows"] == "exclude" else np.ones_like(each.seen) for each in scored]
+    offered = [np.where(mask, each.scores, np.nan) for each, mask in zip(scored, eligible, strict=True)]
+    selection = SELECTORS[params["selector"]](offered, params["budget"])
+
+    keys = [task.key for task in auxiliary]
+    _write_selection(workspace.output / "selection.parquet", keys, selection)
+    _write_scores(workspace.output / "scores.parquet", keys, scored, selection)
+    _write_subset(workspace, auxiliary, selection)
+    result = {"digest": digest(keys, selection), "counts": _counts(keys, scored, eligible, selection)}
+    (workspace.output / "counts.json").write_text(json.dumps(result, indent=1))
+    return result
+
+
+def digest(keys: Sequence[str], selection: Selection) -> str:
+    """Return the SHA-256 of `KEY TAB ROW NEWLINE` of every chosen row in order of rank."""
+    lines = hashlib.sha256()
+    for dataset, row in zip(selection.datasets.tolist(), selection.rows.tolist(), strict=True):
+        lines.update(f"{keys[dataset]}\t{row}\n".encode())
+    return lines.hexdigest()
+
+
+def _counts(
+    keys: Sequence[str], scored: Sequence[Scored], eligible: Sequence[npt.NDArray[np.bool_]], selection: Selection
+) -> Json:
+    """Count by dataset; `random_share` is what a uniform draw from the eligible rows would give on average."""
+    pool = sum(int(mask.sum()) for mask in eligible)
+    chosen = np.bincount(selection.datasets, minlength=len(keys))
+    return {
+        key: {
+            "rows": len(each.scores),
+            "seen": int(each.seen.sum()),
+            "eligible": int(mask.sum()),
+            "selected": int(count),
+            "share": int(count) / len(selection.rows),
+            "random_share": int(mask.sum()) / pool,
+        }
+        for key, each, mask, count in zip(keys, scored, eligible, chosen, strict=True)
+    }
+
+
+def _write_selection(path: Path, keys: Sequence[str], selection: Selection) -> None:
+    table = pa.table(
+        {
+            "rank": np.arange(1, len(selection.rows) + 1),
+            "dataset": np.array(keys, dtype=object)[selection.datasets],
+            "row": selection.rows,
+            "score": selection.scores,
+        }
+    )
+    pq.write_table(table, path, compression="zstd")
+
+
+def _write_scores(path: Path, keys: Sequence[str], scored: Sequence[Scored], selection: Selection) -> None:
+    """Write every row of every dataset, some thousands at a time."""
+    with pq.ParquetWriter(path, SCORES, compression="zstd") as writer:
+        for index, (key, each) in enumerate(zip(keys, scored, strict=True)):
+            selected = np.zeros(len(each.scores), dtype=np.bool_)
+            selected[selection.rows[selection.datasets == index]] = True
+            for start in range(0, len(selected), ROWS_AT_ONCE):
+                rows = np.arange(start, min(start + ROWS_AT_ONCE, len(selected)))
+                columns = [[key] * len(rows), rows, each.scores[rows], each.seen[rows], selected[rows]]
+                writer.write_table(pa.table(columns, schema=SCORES))
+
+
+def _write_subset(workspace: Workspace, auxiliary: Sequence[TaskRef], selection: Selection) -> None:
+    """Write the chosen rows with their texts and labels, dataset by dataset, rows rising."""
+    with pq.ParquetWriter(workspace.output / "subset.parquet", SUBSET, compression="zstd") as writer:
+        for index, task in enumerate(auxiliary):
+            dataset = Dataset.open(workspace.datasets[task.digest])
+            for ranks in _pieces(selection, index):
+                rows = selection.rows[ranks]
+                text_a, text_b = dataset.texts(rows)
+                columns = [[task.key] * len(rows), rows, ranks + 1, selection.scores[ranks]]
+                columns += [text_a, text_b or [None] * len(rows), _labels(dataset, rows)]
+                writer.write_table(pa.table(columns, schema=SUBSET))
+
+
+def _pieces(selection: Selection, index: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the ranks (from 0) of a dataset's chosen rows, in order of row, some thousands at a time."""
+    ranks = np.flatnonzero(selection.datasets == index)
+    ranks = ranks[np.argsort(selection.rows[ranks], kind="stable")]
+    for start in range(0, len(ranks), TEXTS_AT_ONCE):
+        yield ranks[start : start + TEXTS_AT_ONCE]
+
+
+def _labels(dataset: Dataset, rows: npt.NDArray[np.int64]) -> list[str]:
+    """Return labels as the user wrote them: class names, or numbers."""
+    labels = dataset.labels(rows).tolist()
+    return [str(x) for x in labels] if dataset.kind == TaskKind.REGRESSION else [dataset.classes[x] for x in labels]

@@ -1,0 +1,103 @@
+"""Rows as token ids, ragged until the moment they become a batch.
+
+Letters: B rows in a batch · L tokens · n rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from fastmtl.datasets import Dataset
+
+Number = TypeVar("Number", np.int32, np.uint8)
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """n rows of token ids, end to end; row i is ids[offsets[i]:offsets[i + 1]]."""
+
+    ids: npt.NDArray[np.int32]
+    types: npt.NDArray[np.uint8] | None
+    """Which text a token belongs to, 0 or 1; None where the encoder has no token types."""
+    offsets: npt.NDArray[np.int64]
+    pad_id: int
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row, [n]."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: Rows, device: str) -> dict[str, torch.Tensor]:
+        """Return the encoder's inputs for `rows`, [B, L], padded on the right to the longest of them."""
+        lengths = self.lengths[rows]
+        place = np.arange(lengths.max())[None, :]  # [1, L]
+        real = place < lengths[:, None]  # [B, L]
+        source = np.where(real, self.offsets[rows][:, None] + place, 0)  # [B, L]
+        inputs = {
+            "input_ids": np.where(real, self.ids[source], self.pad_id).astype(np.int64),
+            "attention_mask": real.astype(np.int64),
+        }
+        if self.types is not None:
+            inputs["token_type_ids"] = np.where(real, self.types[source], 0).astype(np.int64)
+        return {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, text_a: Sequence[str], text_b: Sequence[str] | None, max_length: int
+) -> Tokens:
+    """Turn texts or pairs of texts into token ids, the longer text of a pair cut first where `max_length` is passed."""
+    encoded = tokenizer(
+        list(text_a),
+        list(text_b) if text_b is not None else None,
+        truncation=True,
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+    )
+    rows: list[list[int]] = encoded["input_ids"]
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
+    return Tokens(
+        ids=_flat(rows, np.int32),
+        types=None if types is None else _flat(types, np.uint8),
+        offsets=offsets,
+        pad_id=tokenizer.pad_token_id or 0,
+    )
+
+
+def read_tokens(dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
+    """Tokenize some rows of a dataset, in the order given."""
+    text_a, text_b = dataset.texts(rows)
+    return tokenize(tokenizer, text_a, text_b, max_length)
+
+
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """Put several runs of rows, made by one tokenizer, end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    types = [part.types for part in parts if part.types is not None]
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Tokens(
+        ids=np.concatenate([part.ids for part in parts]),
+        types=np.concatenate(types) if types else None,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        pad_id=parts[0].pad_id,
+    )
+
+
+def _flat(rows: list[list[int]], kind: type[Number]) -> npt.NDArray[Number]:
+    """Put rows end to end in one array."""
+    return np.concatenate([np.asarray(row, dtype=kind) for row in rows]) if rows else np.zeros(0, dtype=kind)

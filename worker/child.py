@@ -1,0 +1,106 @@
+"""The process that computes one step: `python -m worker.child FOLDER`.
+
+Reads FOLDER/request.json, writes FOLDER/output/ and FOLDER/result.json, tells its progress and its error as lines of
+JSON on standard output. It knows no database and no broker, it ends with its worker, and all memory that a step took,
+the GPU's too, is given back when it ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TextIO
+
+from fastmtl import pipeline
+from fastmtl.errors import FastMTLError, InvalidConfig
+from fastmtl.plan import Json, StepSpec, Workspace
+from worker.progress import Reporter
+from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> int:
+    """Compute the step; return 0, or 1 after an error line."""
+    folder = Path(sys.argv[1])
+    request = Request.model_validate_json((folder / REQUEST).read_text())
+    _end_with(request.parent)
+    channel = _own_standard_output()
+
+    def tell(message: Message) -> None:
+        channel.write(message.model_dump_json() + "\n")
+        channel.flush()
+
+    try:
+        result = _run(request, folder, Reporter(lambda progress: tell(Message(progress=progress))))
+    except Exception as error:
+        traceback.print_exc()
+        tell(describe(error))
+        return 1
+    (folder / RESULT).write_text(json.dumps(result))
+    return 0
+
+
+def describe(error: Exception) -> Message:
+    """Turn an exception into what a user can act on."""
+    if isinstance(error, FastMTLError):
+        told: Json = {"type": _slug(type(error).__name__), "message": str(error)}
+        if isinstance(error, InvalidConfig):
+            told["field"] = error.field
+        return Message(error=told)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        message = "the device ran out of memory: make batch_size or config.encoder.max_length smaller"
+        return Message(error={"type": "out-of-memory", "message": message})
+    if isinstance(error, OSError) and error.errno == 28:
+        return Message(error={"type": "disk-full", "message": "the worker's disk is full"}, again=True)
+    message = f"the step failed unexpectedly ({type(error).__name__}); the worker's log has the details"
+    return Message(error={"type": "internal", "message": message}, again=True)
+
+
+def _run(request: Request, folder: Path, progress: Reporter) -> Json:
+    spec = StepSpec.from_json(request.spec)
+    output = folder / OUTPUT
+    output.mkdir()
+    device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
+    return pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
+
+
+def _prepare_torch(request: Request) -> str:
+    """Set the threads and choose the device."""
+    import torch  # here: steps without it start in half a second instead of four
+
+    from fastmtl.device import choose_device
+
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    return choose_device(request.device)
+
+
+def _end_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its worker ends, however it ends."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+def _own_standard_output() -> TextIO:
+    """Keep standard output for our lines; what libraries print goes to standard error."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return channel
+
+
+def _slug(name: str) -> str:
+    """`NotEnoughMemory` -> `not-enough-memory`."""
+    return "".join(f"-{char.lower()}" if char.isupper() else char for char in name).lstrip("-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What a worker and its step's process say to one another: one file in, lines of JSON and one file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from fastmtl.plan import Json
+
+REQUEST = "request.json"
+RESULT = "result.json"
+OUTPUT = "output"
+
+
+class Request(BaseModel):
+    """What the step's process is asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Json
+    """`fastmtl.plan.StepSpec` as JSON."""
+    datasets: dict[str, Path]
+    inputs: dict[str, Path]
+    device: str
+    threads: int | None
+    parent: int
+    """The worker's process id: the step's process ends with it."""
+
+
+class Message(BaseModel):
+    """One line of the step's process."""
+
+    model_config = ConfigDict(frozen=True)
+
+    progress: Json | None = None
+    """{done, total, unit, message, per_second, seconds_left}"""
+    error: Json | None = None
+    """{type, message}; the last line."""
+    again: bool = False
+    """Whether another attempt may end otherwise."""

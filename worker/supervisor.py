@@ -1,0 +1,224 @@
+"""One child process a step: start it, keep its lease, pass its progress on, end it when it is not wanted any more.
+
+The worker itself never imports torch: any torch operation before a fork was measured to hang every child, and memory
+that a step took comes back only when its process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import structlog
+from app.storage import Storage
+from sqlalchemy.exc import DBAPIError
+
+from app.jobs import Claim, Jobs
+from app.settings import Settings
+from fastmtl.plan import Json
+from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0
+"""How often the database is asked whether the step is still wanted, and told of progress."""
+STORE_ATTEMPTS = 5
+
+
+class Outcome(Enum):
+    """How a child process ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_OURS = "not ours"
+    """Cancelled, or given to another worker: nothing is to be written."""
+    STOPPED = "stopped"
+    """The worker stops: the step goes back."""
+
+
+@dataclass
+class Child:
+    """A running step."""
+
+    process: subprocess.Popen[str]
+    progress: Json | None = None
+    error: Json | None = None
+    again: bool = True
+
+    def listen(self) -> None:
+        """Read the child's lines until it closes them."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            message = Message.model_validate_json(line)
+            self.progress = message.progress or self.progress
+            if message.error:
+                self.error, self.again = message.error, message.again
+
+
+class Supervisor:
+    """Computes claimed steps, one at a time."""
+
+    def __init__(self, jobs: Jobs, storage: Storage, settings: Settings, stopping: threading.Event) -> None:
+        self._jobs = jobs
+        self._storage = storage
+        self._settings = settings
+        self._stopping = stopping
+
+    def compute(self, claim: Claim) -> None:
+        """Compute a step and write down how it ended."""
+        began = time.monotonic()
+        with self._scratch(claim) as folder:
+            missing = set(claim.spec.datasets) - set(claim.datasets)
+            if missing:
+                self._jobs.fail(claim, _error("dataset-deleted", "a dataset of this job was deleted"), again=False)
+                return
+            child = self._start(claim, folder)
+            outcome = self._watch(claim, child)
+            if outcome is Outcome.DONE:
+                self._store(claim, folder)
+            elif outcome is Outcome.FAILED:
+                error, again = _failure(child)
+                _patiently(lambda: self._jobs.fail(claim, error, again=again))
+            elif outcome is Outcome.STOPPED:
+                self._jobs.give_back(claim)
+        log.info(
+            "step.ended",
+            step_id=str(claim.step_id),
+            step=claim.spec.name,
+            attempt=claim.attempt,
+            outcome=outcome.value,
+            seconds=round(time.monotonic() - began, 2),
+        )
+
+    @contextlib.contextmanager
+    def _scratch(self, claim: Claim) -> Iterator[Path]:
+        """Give a folder of this attempt's own, removed at the end."""
+        folder = scratch_root(self._settings) / f"{claim.step_id}-{claim.fence}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _start(self, claim: Claim, folder: Path) -> Child:
+        request = Request(
+            spec=claim.spec.to_json(),
+            datasets={digest: self._storage.path(key) for digest, key in claim.datasets.items()},
+            inputs={need: self._input(need, names, folder) for need, names in claim.inputs.items()},
+            device=self._settings.device,
+            threads=self._settings.threads,
+            parent=os.getpid(),
+        )
+        (folder / REQUEST).write_text(request.model_dump_json())
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.child", str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"OMP_WAIT_POLICY": "passive", **os.environ},  # spinning threads collapse when cores are shared
+            start_new_session=True,  # Ctrl-C in a terminal is the worker's to answer
+        )
+        child = Child(process)
+        threading.Thread(target=child.listen, name="listen", daemon=True).start()
+        return child
+
+    def _input(self, fingerprint: str, names: dict[str, str], folder: Path) -> Path:
+        """Put the files of a needed step under one folder, by link."""
+        place = folder / "inputs" / fingerprint
+        for name, key in names.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).symlink_to(self._storage.path(key))
+        return place
+
+    def _watch(self, claim: Claim, child: Child) -> Outcome:
+        """Wait for the child's end, renewing the lease; end it when the step is not ours any more."""
+        looked = beaten = time.monotonic()
+        told = None
+        while child.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(self._settings.poll_seconds)
+            if self._stopping.is_set():
+                return _end(child, Outcome.STOPPED)
+            now = time.monotonic()
+            if now - looked < LOOK_SECONDS:
+                continue
+            looked = now
+            due = now - beaten >= self._settings.heartbeat_seconds
+            news = child.progress if child.progress is not told else None
+            try:
+                ours = self._jobs.beat(claim, news) if due or news else self._jobs.holds(claim)
+            except DBAPIError as error:  # the lease runs on; whoever takes over will be told apart by the fence
+                log.warning("database.unreachable", step_id=str(claim.step_id), error=str(error.orig))
+                continue
+            if not ours:
+                return _end(child, Outcome.NOT_OURS)
+            if due or news:
+                beaten, told = now, child.progress
+        return Outcome.DONE if child.process.returncode == 0 else Outcome.FAILED
+
+    def _store(self, claim: Claim, folder: Path) -> None:
+        """Store the step's files, then make them known; a step that was given away meanwhile changes nothing."""
+        result: Json = json.loads((folder / RESULT).read_text())
+        prefix = f"steps/{claim.step_id}/{claim.fence}"
+        _patiently(lambda: self._jobs.beat(claim, None))
+        files = self._storage.store_folder(folder / OUTPUT, prefix)
+        if not _patiently(lambda: self._jobs.finish(claim, files, result)):
+            self._storage.delete_prefix(prefix)
+
+
+def scratch_root(settings: Settings) -> Path:
+    """Return the folder of this process's scratch folders."""
+    return settings.home.absolute() / "scratch" / str(os.getpid())
+
+
+def remove_left_scratch(settings: Settings) -> None:
+    """Remove the scratch folders of workers that are gone."""
+    for folder in (settings.home / "scratch").glob("*"):
+        if not Path(f"/proc/{folder.name}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(child: Child, outcome: Outcome) -> Outcome:
+    """Kill the child and wait until it is gone: it keeps nothing that is worth a goodbye."""
+    child.process.kill()
+    child.process.wait()
+    return outcome
+
+
+def _failure(child: Child) -> tuple[Json, bool]:
+    """Return what went wrong, and whether another attempt may end otherwise."""
+    code = child.process.returncode
+    if child.error:
+        return child.error, child.again
+    if code == -signal.SIGKILL:
+        message = "the step's process was killed, most likely because the machine ran out of memory"
+    else:
+        name = signal.Signals(-code).name if code < 0 else f"status {code}"
+        message = f"the step's process ended with {name}; the worker's log has the details"
+    return _error("process-died", message), True
+
+
+def _error(kind: str, message: str) -> Json:
+    return {"type": kind, "message": message}
+
+
+def _patiently(write: Callable[[], bool]) -> bool:
+    """Write to a database that may be away for a moment."""
+    for attempt in range(STORE_ATTEMPTS):
+        try:
+            return write()
+        except DBAPIError:
+            if attempt + 1 == STORE_ATTEMPTS:
+                raise
+            time.sleep(2**attempt)
+    raise AssertionError("unreachable")
