@@ -156,7 +156,10 @@ def load_model(folder: Path, max_length: int) -> tuple[MtDnn, PreTrainedTokenize
     """Load what `save_model` wrote."""
     described = json.loads((folder / MODEL_FILE).read_text())
     checkpoint = load_checkpoint(folder, described["pooling"], max_length)
-    tasks = [Task(task["digest"], TaskKind(task["kind"]), tuple(task["classes"])) for task in described["tasks"]]
+    tasks = [
+        Task(**{**task, "kind": TaskKind(task["kind"]), "classes": tuple(task["classes"])})
+        for task in described["tasks"]
+    ]
     weights = load_file(folder / HEADS_FILE)
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator="discriminator.weight" in weights)
     _, unexpected = model.load_state_dict(weights, strict=False)

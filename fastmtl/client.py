@@ -1,0 +1,168 @@
+"""A thin client of the service over HTTP. Torch-free.
+
+client = Client("http://127.0.0.1:8000")
+primary = client.upload("rte.csv")
+auxiliary = [client.upload(path) for path in ("mnli.parquet", "qqp.tsv")]
+job = client.submit(primary["id"], [each["id"] for each in auxiliary], config={"budget": 1000})
+for state in client.watch(job["id"]):
+print(state["status"], state["progress"])
+client.download(job["id"], "selection.parquet", "selection.parquet")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import httpx2
+
+from fastmtl.plan import Json
+
+FINAL = ("succeeded", "failed", "cancelled")
+
+
+class ServiceError(Exception):
+    """The service refused; `problem` is its answer in the form of RFC 9457."""
+
+    def __init__(self, problem: Json) -> None:
+        self.problem = problem
+        details = [str(each.get("message", each)) for each in problem.get("errors", [])]
+        super().__init__(": ".join([problem.get("detail") or problem.get("title", "the service refused"), *details]))
+
+
+class Client:
+    """Talks to one service; use it as a context manager, or call `close`."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", timeout_seconds: float = 900) -> None:
+        self._http = httpx2.Client(base_url=url.rstrip("/") + "/v1", timeout=timeout_seconds)
+
+    def __enter__(self) -> Client:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def upload(
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        file_format: str | None = None,
+        text_a: str | None = None,
+        text_b: str | None = None,
+        label: str | None = None,
+        kind: str | None = None,
+    ) -> Json:
+        """Stream a file to the service and return the dataset's description; what is None is inferred there."""
+        path = Path(path)
+        given = {
+            "name": name or path.stem,
+            "format": file_format or path.suffix.lstrip(".").lower() or None,
+            "text_a": text_a,
+            "text_b": text_b,
+            "label": label,
+            "kind": kind,
+        }
+        with path.open("rb") as file:
+            return self._json(
+                "POST",
+                "/datasets",
+                params={key: value for key, value in given.items() if value is not None},
+                content=file,
+                headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
+            )
+
+    def submit(
+        self,
+        primary: str,
+        auxiliary: Sequence[str],
+        *,
+        validation: str | None = None,
+        config: Json | None = None,
+        name: str | None = None,
+    ) -> Json:
+        """Submit a selection job over datasets by id and return it."""
+        body = {"primary": primary, "auxiliary": list(auxiliary), "validation": validation, "config": config or {}}
+        return self._json("POST", "/jobs", json={**body, **({"name": name} if name else {})})
+
+    def job(self, job_id: str) -> Json:
+        """Return a job as it stands."""
+        return self._json("GET", f"/jobs/{job_id}")
+
+    def jobs(self, limit: int = 50) -> Iterator[Json]:
+        """Yield all jobs, newest first, page by page."""
+        yield from self._pages("/jobs", limit)
+
+    def datasets(self, limit: int = 50) -> Iterator[Json]:
+        """Yield all datasets, newest first, page by page."""
+        yield from self._pages("/datasets", limit)
+
+    def cancel(self, job_id: str) -> Json:
+        """Cancel a job and return it."""
+        return self._json("POST", f"/jobs/{job_id}/cancel")
+
+    def watch(self, job_id: str, every_seconds: float = 0.5) -> Iterator[Json]:
+        """Yield the job again and again until it is over; the last is its final state."""
+        while True:
+            job = self.job(job_id)
+            yield job
+            if job["status"] in FINAL:
+                return
+            time.sleep(every_seconds)
+
+    def artifacts(self, job_id: str) -> list[Json]:
+        """Return name, size and digest of every file of a job."""
+        items: list[Json] = self._json("GET", f"/jobs/{job_id}/artifacts")["items"]
+        return items
+
+    def download(self, job_id: str, artifact: str, target: Path | str) -> Path:
+        """Stream a file of a job to `target`; its folder is made where missing."""
+        target = Path(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".part")
+        with self._http.stream("GET", f"/jobs/{job_id}/artifacts/{artifact}") as response:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            with partial.open("wb") as file:
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+        return partial.replace(target)
+
+    def selection(self, job_id: str) -> Json:
+        """Return the chosen rows: {job, budget, digest, datasets, rows: [{rank, dataset, row, score}]}."""
+        return self._json("GET", f"/jobs/{job_id}/selection", headers={"Accept": "application/json"})
+
+    def _pages(self, path: str, limit: int) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = self._json("GET", path, params={"limit": limit, **({"cursor": cursor} if cursor else {})})
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def _json(self, method: str, path: str, **request: object) -> Json:
+        response = self._http.request(method, path, **request)  # type: ignore[arg-type]
+        if response.is_error:
+            raise _refusal(response)
+        body: Json = response.json()
+        return body
+
+
+def _refusal(response: httpx2.Response) -> ServiceError:
+    """Return the service's problem, or one made of the status where another server answered."""
+    try:
+        return ServiceError(response.json())
+    except ValueError:
+        return ServiceError({"status": response.status_code, "title": f"HTTP {response.status_code}"})

@@ -1,0 +1,65 @@
+"""Batches: every row where it belongs, once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastmtl.batches import TaskRows, batches_per_epoch, inference_batches, training_batches
+from fastmtl.tokens import Tokens
+
+
+def rows_of(task: int, lengths: list[int], extra: int = 0) -> TaskRows:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = np.arange(offsets[-1], dtype=np.int32)
+    return TaskRows(task, Tokens(ids, None, offsets, pad_id=0), torch.arange(len(lengths)), extra)
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=3), st.integers(1, 40), st.integers(0, 5))
+def test_every_row_of_every_task_stands_in_exactly_one_batch_of_one_task(sizes, batch_size, epoch):
+    sources = [rows_of(task, [1 + row % 9 for row in range(size)]) for task, size in enumerate(sizes)]
+    batches = training_batches(sources, batch_size, seed=3, epoch=epoch)
+    seen = sorted((batch.source.task, row) for batch in batches for row in batch.rows.tolist())
+    assert seen == [(task, row) for task, size in enumerate(sizes) for row in range(size)]
+    assert len(batches) == batches_per_epoch(sources, batch_size)
+    assert max(len(batch.rows) for batch in batches) <= batch_size
+
+
+def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others():
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return [batch.rows.tolist() for batch in training_batches([rows_of(0, [5] * 40)], 8, seed, epoch)]
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+@pytest.mark.parametrize(("rows", "extra"), [(5, 3), (5, 5), (5, 12), (1, 4)])
+def test_extra_rows_are_drawn_as_evenly_as_can_be(rows, extra):
+    batches = training_batches([rows_of(0, [4] * rows, extra)], 4, seed=0, epoch=0)
+    counts = np.bincount(np.concatenate([batch.rows for batch in batches]), minlength=rows)
+    assert counts.sum() == rows + extra
+    assert counts.max() - counts.min() <= 1
+
+
+def test_a_task_without_rows_takes_no_step():
+    assert training_batches([rows_of(0, []), rows_of(1, [3])], 4, seed=0, epoch=0)[0].source.task == 1
+    assert batches_per_epoch([rows_of(0, []), rows_of(1, [3])], 4) == 1
+
+
+@given(st.lists(st.integers(1, 200), max_size=200), st.integers(1, 500))
+def test_inference_takes_every_row_once_within_the_tokens_of_a_batch(lengths, max_tokens):
+    batches = list(inference_batches(np.array(lengths, dtype=np.int64), max_tokens))
+    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(len(lengths)))
+    padded = [len(batch) * max(lengths[row] for row in batch) for batch in batches]
+    assert all(tokens <= max_tokens or len(batch) == 1 for tokens, batch in zip(padded, batches, strict=True))
+
+
+def test_padding_is_on_the_right_and_masked():
+    source = rows_of(0, [2, 4])
+    inputs = source.tokens.padded(np.array([1, 0]), "cpu")
+    assert inputs["input_ids"].tolist() == [[2, 3, 4, 5], [0, 1, 0, 0]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
