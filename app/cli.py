@@ -70,9 +70,9 @@ def select(
     primary: Annotated[Path, typer.Option(help="The task with few rows: CSV, TSV, JSONL or Parquet.")],
     auxiliary: Annotated[list[Path], typer.Option(help="A task to choose rows from; give it again for each.")],
     validation: Annotated[Path | None, typer.Option(help="Rows of the primary to measure on.")] = None,
-    budget: Annotated[int, typer.Option(help="Auxiliary rows to choose, exactly.")] = 1000,
+    budget: Annotated[int | None, typer.Option(help="Auxiliary rows to choose, exactly; default 1,000.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("fastmtl-selection"),
-    preset: Annotated[str, typer.Option(help="'paper', or 'small' for CPUs.")] = "small",
+    preset: Annotated[str | None, typer.Option(help="'paper' (the default), or 'small' for CPUs.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with a JobConfig; options win over it.")] = None,
     loss: Annotated[str | None, typer.Option(help="Of the discriminator: 'ce' or 'bce'.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the selection.")] = None,
@@ -81,7 +81,7 @@ def select(
     train: Annotated[bool, typer.Option(help="Also train on the selection and measure it.")] = True,
 ) -> None:
     """Choose rows in this process, without a service."""
-    from app.select import run_select
+    from app.local_command import run_select
 
     options = {"budget": budget, "preset": preset, "loss": loss, "seed": seed, "encoder": encoder}
     raise typer.Exit(run_select(primary, auxiliary, validation, output, config, options, device, train))

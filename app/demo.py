@@ -36,7 +36,7 @@ class Demo:
         self._max_rows = max_rows
         self._console = Console(highlight=False)
 
-    def run(self, stay: bool) -> int:
+    def run(self, *, stay: bool) -> int:
         """Run it; return the exit status. `stay` keeps the service running until Ctrl-C."""
         try:
             data = find(self._data, self._primary, self._home)
@@ -133,7 +133,7 @@ class Demo:
         results = self._home.absolute() / "results" / job["id"]
         for name in FILES:
             client.download(job["id"], name, results / name)
-        archive = client.download(job["id"], "model", results / "model.tar")
+        archive: Path = client.download(job["id"], "model", results / "model.tar")
         with tarfile.open(archive) as tar:
             tar.extractall(results, filter="data")
         archive.unlink()

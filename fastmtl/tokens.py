@@ -58,6 +58,10 @@ def tokenize(
     tokenizer: PreTrainedTokenizerBase, text_a: Sequence[str], text_b: Sequence[str] | None, max_length: int
 ) -> Tokens:
     """Turn texts or pairs of texts into token ids, the longer text of a pair cut first where `max_length` is passed."""
+    typed = "token_type_ids" in tokenizer.model_input_names
+    if not len(text_a):
+        none = np.zeros(0, dtype=np.uint8) if typed else None
+        return Tokens(np.zeros(0, dtype=np.int32), none, np.zeros(1, dtype=np.int64), tokenizer.pad_token_id or 0)
     encoded = tokenizer(
         list(text_a),
         list(text_b) if text_b is not None else None,
@@ -69,7 +73,7 @@ def tokenize(
     rows: list[list[int]] = encoded["input_ids"]
     offsets = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
-    types = encoded.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
+    types = encoded["token_type_ids"] if typed else None
     return Tokens(
         ids=_flat(rows, np.int32),
         types=None if types is None else _flat(types, np.uint8),
@@ -100,4 +104,4 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
 
 def _flat(rows: list[list[int]], kind: type[Number]) -> npt.NDArray[Number]:
     """Put rows end to end in one array."""
-    return np.concatenate([np.asarray(row, dtype=kind) for row in rows]) if rows else np.zeros(0, dtype=kind)
+    return np.concatenate([np.asarray(row, dtype=kind) for row in rows])

@@ -55,9 +55,7 @@ def write_tokenizer(folder: Path, *, token_types: bool) -> None:
 def tiny_bert() -> PreTrainedModel:
     """BERT: token types and a pooler."""
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    return BertModel(
-        BertConfig(vocab_size=len(SPECIAL) + len(WORDS), max_position_embeddings=POSITIONS, **size)
-    )
+    return BertModel(BertConfig(vocab_size=len(SPECIAL) + len(WORDS), max_position_embeddings=POSITIONS, **size))
 
 
 def tiny_distilbert() -> PreTrainedModel:

@@ -1,0 +1,112 @@
+"""The loop: its loss curve against a plain loop, its seeds, and what each epoch sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from fastmtl.datasets import TaskKind
+from torch.nn import functional
+
+from fastmtl.batches import TaskRows, training_batches
+from fastmtl.config import TrainingConfig
+from fastmtl.device import Machine
+from fastmtl.model import MtDnn, Task, load_checkpoint
+from fastmtl.plan import silent
+from fastmtl.scoring import predict, score_rows
+from fastmtl.tokens import tokenize
+from fastmtl.training import batch_task_loss, train
+
+CPU = Machine("cpu", "fp32", "test", 2**34)
+TEXTS = [
+    f"{who} {what} in the {where}"
+    for who in ("cat", "dog")
+    for what in ("runs", "eats")
+    for where in ("river", "city", "train")
+]
+LABELS = torch.tensor([0] * 6 + [1] * 6)
+TASK = Task("a" * 64, TaskKind.CLASSIFICATION, ("cat", "dog"))
+
+
+def world(folder, dropout: float = 0.0) -> tuple[MtDnn, list[TaskRows]]:
+    checkpoint = load_checkpoint(folder, "mean", 16)
+    model = MtDnn(checkpoint.encoder, "mean", (TASK,), discriminator=False)
+    model.initialise_heads(0)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    checkpoint.encoder.config.attention_probs_dropout_prob = dropout
+    return model, [TaskRows(0, tokenize(checkpoint.tokenizer, TEXTS, None, 16), LABELS)]
+
+
+def plain_losses(folder, config: TrainingConfig, seed: int) -> list[float]:
+    """The published loop, in the fewest lines: AdamW, linear decay, clipping, a batch at a time."""
+    model, sources = world(folder)
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
+    plan = [training_batches(sources, config.batch_size, seed, epoch) for epoch in range(config.epochs)]
+    steps, taken, curve = sum(map(len, plan)), 0, []
+    for epoch in plan:
+        losses = []
+        for batch in epoch:
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * (1 - taken / steps)
+            loss = functional.cross_entropy(model.heads[0](model.features(batch.inputs("cpu"))), LABELS[batch.rows])
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            taken += 1
+            losses.append(loss.item())
+        curve.append(sum(losses) / len(losses))
+    return curve
+
+
+def test_the_loss_curve_equals_that_of_a_plain_loop(encoder_folders):
+    config = TrainingConfig(epochs=3, learning_rate=1e-3, batch_size=5)
+    model, sources = world(encoder_folders["bert"])
+    found = train(model, sources, config, batch_task_loss, CPU, 3, silent).losses
+    assert found == pytest.approx(plain_losses(encoder_folders["bert"], config, 3), rel=1e-4)
+
+
+def test_the_same_seed_trains_to_the_same_bits_with_dropout_on(encoder_folders):
+    def weights(seed: int) -> torch.Tensor:
+        model, sources = world(encoder_folders["bert"], dropout=0.1)
+        train(model, sources, TrainingConfig(epochs=2, batch_size=4), batch_task_loss, CPU, seed, silent)
+        return model.heads[0].weight.detach()
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_every_epoch_ends_in_a_call_and_the_progress_ends_at_its_total(encoder_folders):
+    model, sources = world(encoder_folders["distilbert"])
+    epochs, told = [], []
+    config = TrainingConfig(epochs=2, batch_size=5)
+
+    def note(done: int, total: int, unit: str, message: str = "") -> None:
+        told.append((done, total))
+
+    history = train(model, sources, config, batch_task_loss, CPU, 0, note, epochs.append)
+    assert (epochs, told[-1], history.steps, history.rows) == ([0, 1], (24, 24), 6, 24)
+
+
+def test_training_learns_what_can_be_learnt(encoder_folders):
+    model, sources = world(encoder_folders["modernbert"])
+    train(model, sources, TrainingConfig(epochs=20, learning_rate=3e-3, batch_size=4), batch_task_loss, CPU, 0, silent)
+    assert predict(model, sources[0].tokens, 0, CPU).argmax(-1).tolist() == LABELS.tolist()
+
+
+def test_scores_come_back_in_the_order_of_the_rows_whatever_their_lengths(encoder_folders):
+    model, _ = world(encoder_folders["bert"])
+    tokenizer = load_checkpoint(encoder_folders["bert"], "mean", 16).tokenizer
+    texts = ["cat", "the big dog runs in the old city", "a bird", "fish"] * 5
+    together = score_rows(model, tokenize(tokenizer, texts, None, 16), lambda features: features, CPU)
+    alone = [score_rows(model, tokenize(tokenizer, [text], None, 16), lambda f: f, CPU)[0] for text in texts]
+    assert np.allclose(together, np.stack(alone), atol=1e-5)
+
+
+def test_no_rows_give_no_scores(encoder_folders):
+    model, _ = world(encoder_folders["bert"])
+    tokenizer = load_checkpoint(encoder_folders["bert"], "mean", 16).tokenizer
+    assert len(score_rows(model, tokenize(tokenizer, [], None, 16), lambda features: features, CPU)) == 0
