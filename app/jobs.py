@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -110,6 +110,7 @@ class Jobs:
     def claim(self, step_id: uuid.UUID, worker: str) -> Claim | None:
         """Take a queued step; None where it is not there to be taken."""
         with self._database.transaction() as session:
+            _lock_graph(session)  # a claim writes step then job, a cancel job then step: unordered they lock up
             taken = _changed(
                 session,
                 update(Step)
@@ -160,24 +161,11 @@ class Jobs:
         with self._database.transaction() as session:
             _lock_graph(session)
             ended = _held(claim).values(
-                status=Status.SUCCEEDED,
-                finished_at=self._clock(),
-                lease_until=None,
-                result=result,
-                error=None,
+                status=Status.SUCCEEDED, finished_at=self._clock(), lease_until=None, result=result, error=None
             )
             if not _changed(session, ended):
                 return False
-            session.add_all(
-                Artifact(
-                    step_id=claim.step_id,
-                    name=file.name,
-                    storage_key=file.storage_key,
-                    bytes=file.bytes,
-                    sha256=file.sha256,
-                )
-                for file in files
-            )
+            session.add_all(Artifact(step_id=claim.step_id, **asdict(file)) for file in files)
             session.flush()
             ready = self._promote(session)
             self._settle(session, _live_jobs(session, claim.step_id))
@@ -201,8 +189,11 @@ class Jobs:
         with self._database.transaction() as session:
             _lock_graph(session)
             silent = or_(Step.lease_until.is_(None), Step.lease_until < self._clock())
-            for step in session.scalars(select(Step).where(Step.status == Status.RUNNING, silent)).all():
-                self._take_back(session, step)
+            # FOR UPDATE: a worker that beats at this moment keeps its step.
+            lost = select(Step).where(Step.status == Status.RUNNING, silent).with_for_update()
+            for step in session.scalars(lost).all():
+                if step.status == Status.RUNNING:  # not cancelled since, with the job that the one before it failed
+                    self._take_back(session, step)
             session.flush()
             ready = self._promote(session)
             late = self._clock() - timedelta(seconds=self._settings.ring_again_seconds)
@@ -234,6 +225,7 @@ class Jobs:
             session.add_all(StepNeed(step_id=step.id, needs_id=needs_id) for needs_id in needed)
         elif step.status in (Status.FAILED, Status.CANCELLED):
             step.status, step.attempts, step.error, step.progress = Status.WAITING, 0, None, None
+            step.worker = step.started_at = step.finished_at = None
         return step
 
     def _promote(self, session: Session) -> list[uuid.UUID]:
@@ -296,7 +288,7 @@ class Jobs:
             update(Step)
             .where(Step.id.in_(mine), Step.status.in_(UNFINISHED), ~wanted)
             .values(status=Status.CANCELLED, fence=Step.fence + 1, lease_until=None, finished_at=self._clock())
-            .execution_options(synchronize_session=False)
+            .execution_options(synchronize_session="fetch")
         )
 
 

@@ -153,6 +153,7 @@ def _run(
 
 def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) -> None:
     """Copy what a user wants to see next to each other."""
+    output.mkdir(parents=True, exist_ok=True)
     for step in steps:
         folder = folders[step.fingerprint]
         if step.name == "select":

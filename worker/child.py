@@ -73,9 +73,11 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
 def _prepare_torch(request: Request) -> str:
     """Set the threads and choose the device."""
     import torch  # here: steps without it start in half a second instead of four
+    from transformers.utils import logging
 
     from fastmtl.device import choose_device
 
+    logging.disable_progress_bar()
     if request.threads:
         torch.set_num_threads(request.threads)
     return choose_device(request.device)
