@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch.utils import deterministic
 
 from fastmtl.config import Precision
 from fastmtl.errors import InvalidConfig
@@ -63,7 +64,7 @@ def make_deterministic() -> None:
     """Ask torch for the same result twice: only kernels whose sums have one order."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
+    deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
     torch.backends.cudnn.benchmark = False
 
 

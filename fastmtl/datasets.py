@@ -1,0 +1,293 @@
+"""Datasets in their canonical form, and how a user's file becomes one. Torch-free.
+
+Canonical: a Parquet file with the columns row (int64, counts data rows of the user's file from 0, so it is also the
+position), text_a, text_b (null for single texts) and label (int64 class index, or float64), in row groups of
+GROUP_ROWS. Nothing in it depends on names or times, so the same content has the same digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fastmtl.artifacts import sha256
+from fastmtl.columns import Columns, resolve
+from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.labels import LabelCount, Labels
+from fastmtl.readers import FileFormat, Limits, RawRow, open_table, sniff
+from fastmtl.summary import Example, Lengths, Statistics
+
+__all__ = [
+    "Columns",
+    "Dataset",
+    "Example",
+    "FileFormat",
+    "LabelCount",
+    "Lengths",
+    "Limits",
+    "Summary",
+    "TaskKind",
+    "convert",
+]
+
+GROUP_ROWS = 8_192
+MAX_PROBLEMS = 20
+METADATA = b"fastmtl"
+RAW_SCHEMA = pa.schema([("row", pa.int64()), ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.string())])
+
+
+class TaskKind(StrEnum):
+    """What a label is."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file held; `dataclasses.asdict` makes JSON of it."""
+
+    rows: int
+    kind: TaskKind
+    file_format: FileFormat
+    columns: Columns
+    """As they were found."""
+    labels: tuple[LabelCount, ...]
+    """In the order of the class indices; empty for a regression."""
+    label_range: tuple[float, float] | None
+    """Lowest and highest label of a regression."""
+    lengths: Lengths
+    duplicates: int
+    """Rows whose texts stood in an earlier row."""
+    examples: tuple[Example, ...]
+    warnings: tuple[str, ...]
+    digest: str
+    """SHA-256 of the canonical file."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A canonical file, opened: its metadata is read, its rows are not."""
+
+    path: Path
+    rows: int
+    kind: TaskKind
+    classes: tuple[str, ...]
+    """Names by class index; empty for a regression."""
+    pair: bool
+
+    @staticmethod
+    def open(path: Path) -> Dataset:
+        """Open a file that `convert` wrote."""
+        with pq.ParquetFile(path) as file:
+            about = json.loads(file.schema_arrow.metadata[METADATA])
+            return Dataset(
+                path, file.metadata.num_rows, TaskKind(about["kind"]), tuple(about["classes"]), about["pair"]
+            )
+
+    def texts(self, rows: npt.NDArray[np.int64] | None = None) -> tuple[list[str], list[str] | None]:
+        """Return text_a and text_b (None for single texts) of the given rows, in the order given; of all if None."""
+        table = self._take(rows, ["text_a", "text_b"] if self.pair else ["text_a"])
+        return table["text_a"].to_pylist(), table["text_b"].to_pylist() if self.pair else None
+
+    def labels(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+        """Return labels in the order given: int64 class indices, or float32."""
+        values: npt.NDArray[np.int64] = self._take(rows, ["label"])["label"].to_numpy()
+        return values.astype(np.float32) if self.kind is TaskKind.REGRESSION else values
+
+    def batches(self, start: int, stop: int, size: int = GROUP_ROWS) -> Iterator[pa.Table]:
+        """Yield the rows [start, stop) as tables of at most `size` rows."""
+        for first in range(start, stop, size):
+            rows = np.arange(first, min(first + size, stop))
+            yield self._take(rows, ["row", "text_a", "text_b", "label"])
+
+    def _take(self, rows: npt.NDArray[np.int64] | None, columns: Sequence[str]) -> pa.Table:
+        """Read no more row groups than the rows stand in."""
+        with pq.ParquetFile(self.path) as file:
+            if rows is None:
+                return file.read(columns=list(columns))
+            groups, first = np.unique(np.asarray(rows) // GROUP_ROWS), {}
+            offset = 0
+            for group in groups.tolist():
+                first[group] = offset
+                offset += file.metadata.row_group(group).num_rows
+            table = file.read_row_groups(groups.tolist(), columns=list(columns))
+        places = [first[row // GROUP_ROWS] + row % GROUP_ROWS for row in np.asarray(rows).tolist()]
+        return table.take(pa.array(places, pa.int64()))
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    file_format: FileFormat | None = None,
+    columns: Columns | None = None,
+    kind: TaskKind | None = None,
+    limits: Limits | None = None,
+) -> Summary:
+    """Read a user's file in bounded memory and write the canonical form to `target`.
+
+    What is None is inferred. Raises InvalidDataset with up to 20 problems; nothing is then left behind.
+    """
+    limits = limits or Limits()
+    found = sniff(source, file_format)
+    table = open_table(source, found, limits)
+    given = columns or Columns()
+    settled, rows = _pair_or_single(given, resolve(given, table.columns), table.rows)
+    labels, statistics = Labels(kind is TaskKind.REGRESSION, limits.max_labels), Statistics(settled.text_b is not None)
+    raw, partial = target.with_name(target.name + ".raw"), target.with_name(target.name + ".part")
+    try:
+        _write_raw(raw, _checked(rows, settled, labels, statistics, limits))
+        regression, warnings = labels.settle(None if kind is None else kind is TaskKind.REGRESSION)
+        classes = () if regression else labels.classes()
+        _write_canonical(raw, partial, classes, regression=regression, pair=settled.text_b is not None)
+        os.replace(partial, target)
+    finally:
+        raw.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+    return Summary(
+        rows=statistics.rows,
+        kind=TaskKind.REGRESSION if regression else TaskKind.CLASSIFICATION,
+        file_format=found,
+        columns=settled,
+        labels=() if regression else labels.counts(),
+        label_range=labels.range() if regression else None,
+        lengths=statistics.lengths(),
+        duplicates=statistics.duplicates(),
+        examples=statistics.examples(regression),
+        warnings=warnings,
+        digest=sha256(target),
+    )
+
+
+def _pair_or_single(given: Columns, found: Columns, rows: Iterator[RawRow]) -> tuple[Columns, Iterator[RawRow]]:
+    """Take an inferred second text that is empty in the first row for a column that is not used.
+
+    A later row that does fill it is then a problem.
+    """
+    first = next(rows, None)
+    if first is None:
+        return found, rows
+    rows = chain([first], rows)
+    name = found.text_b
+    if name is None or given.text_b or first.problem or first.cells.get(name):
+        return found, rows
+    return Columns(found.text_a, None, found.label), (_without(raw, name) for raw in rows)
+
+
+def _without(raw: RawRow, name: str) -> RawRow:
+    if raw.problem or not raw.cells.get(name):
+        return raw
+    return replace(raw, problem=f"column {name!r} is filled here, but empty in row 0: all rows are pairs, or none is")
+
+
+def _checked(
+    rows: Iterator[RawRow], columns: Columns, labels: Labels, statistics: Statistics, limits: Limits
+) -> Iterator[tuple[int, str, str | None, str]]:
+    """Yield (row, text_a, text_b, label) of every row; raises InvalidDataset with all that is wrong, up to a number."""
+    problems: list[Problem] = []
+    for raw in rows:
+        if raw.row >= limits.max_rows:
+            raise InvalidDataset(
+                [*problems, Problem(f"more than {limits.max_rows:,} rows", row=raw.row, line=raw.line)]
+            )
+        good, wrong = _check_row(raw, columns, labels, limits)
+        problems += wrong
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        if good and not problems:
+            statistics.add(*good)
+            yield good
+    if problems:
+        raise InvalidDataset(problems[:MAX_PROBLEMS])
+    if not statistics.rows:
+        raise InvalidDataset([Problem("the file has a header and no rows")])
+
+
+def _check_row(
+    raw: RawRow, columns: Columns, labels: Labels, limits: Limits
+) -> tuple[tuple[int, str, str | None, str] | None, list[Problem]]:
+    """Return the row's texts and label, or what is wrong with it."""
+    if raw.problem:
+        return None, [Problem(raw.problem, row=raw.row, line=raw.line)]
+    assert columns.text_a is not None and columns.label is not None, "resolve() settles both"
+    wrong = []
+    for name in (columns.text_a, columns.text_b):
+        if name is not None and (told := _check_text(raw, name, limits)):
+            wrong.append(Problem(told, name, raw.row, raw.line))
+    label, told = labels.add(raw.cells.get(columns.label))
+    if told:
+        wrong.append(Problem(told, columns.label, raw.row, raw.line))
+    if wrong or label is None:
+        return None, wrong
+    text_b = raw.cells[columns.text_b] if columns.text_b else None
+    return (raw.row, raw.cells[columns.text_a], text_b, label), []
+
+
+def _check_text(raw: RawRow, name: str, limits: Limits) -> str | None:
+    """Return what is wrong with a text cell."""
+    if name not in raw.cells:
+        return "the row has no such key, or the column holds no plain texts"
+    value = raw.cells[name]
+    if value is None:
+        return "the text is missing"
+    if not isinstance(value, str):
+        return f"a text is needed, found {type(value).__name__}"
+    if not value.strip():
+        return "the text is empty"
+    if len(value) > limits.max_text_chars:
+        return f"the text has {len(value):,} characters, and {limits.max_text_chars:,} are the most"
+    if "\0" in value:
+        return "the text holds a NUL character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "the text holds half of a surrogate pair, which is no character"
+    return None
+
+
+def _write_raw(path: Path, rows: Iterator[tuple[int, str, str | None, str]]) -> None:
+    """Write checked rows, labels still as texts, a row group at a time."""
+    with pq.ParquetWriter(path, RAW_SCHEMA, compression="zstd") as writer:
+        group: list[tuple[int, str, str | None, str]] = []
+        for row in rows:
+            group.append(row)
+            if len(group) == GROUP_ROWS:
+                _write_group(writer, group)
+                group = []
+        if group:
+            _write_group(writer, group)
+
+
+def _write_group(writer: pq.ParquetWriter, group: Sequence[tuple[int, str, str | None, str]]) -> None:
+    columns = [list(column) for column in zip(*group, strict=True)]
+    writer.write_table(pa.table(columns, schema=RAW_SCHEMA), row_group_size=GROUP_ROWS)
+
+
+def _write_canonical(raw: Path, target: Path, classes: tuple[str, ...], *, regression: bool, pair: bool) -> None:
+    """Turn label texts into indices or numbers."""
+    kind = TaskKind.REGRESSION if regression else TaskKind.CLASSIFICATION
+    about = json.dumps({"kind": kind, "classes": classes, "pair": pair})
+    fields = [RAW_SCHEMA.field(name) for name in ("row", "text_a", "text_b")]
+    fields.append(pa.field("label", pa.float64() if regression else pa.int64()))
+    schema = pa.schema(fields, metadata={METADATA: about.encode()})
+    with pq.ParquetFile(raw) as file, pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in file.iter_batches(GROUP_ROWS):
+            texts = batch.column("label")
+            if regression:
+                labels = texts.cast(pa.float64())
+            else:
+                labels = pc.index_in(texts, pa.array(classes, pa.string())).cast(pa.int64())
+            columns = [*(batch.column(name) for name in ("row", "text_a", "text_b")), labels]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)

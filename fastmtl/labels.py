@@ -1,0 +1,125 @@
+"""The labels of a file: what they are, how often, and whether they are classes or numbers. Torch-free."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from fastmtl.errors import InvalidDataset, Problem
+
+FEW_CLASSES = 50
+"""So many different integers, at most, are taken for classes."""
+SURE_CLASSES = 10
+"""More than so many are taken for classes with a warning."""
+
+
+class LabelCount(NamedTuple):
+    """A class and how many rows carry it."""
+
+    label: str
+    rows: int
+
+
+class Labels:
+    """Learns the labels of a file, a row at a time."""
+
+    def __init__(self, regression: bool, max_labels: int) -> None:
+        self._regression = regression
+        self._max = max_labels
+        self._counts: dict[str, int] = {}
+        self._numbers = True
+        self._integers = True
+        self._low, self._high = math.inf, -math.inf
+
+    def add(self, value: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - whatever the file held
+        """Take note of a label; return (its text, None), or (None, what is wrong with it)."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None, "the label is missing"
+        if not isinstance(value, (str, int, float)):
+            return None, f"the label is a {type(value).__name__}, and a text or a number is needed"
+        number = _number(value)
+        if number is not None and not math.isfinite(number):
+            return None, f"the label is {value}, and a finite number or a class is needed"
+        if number is None and self._regression:
+            return None, f"the label {_short(value)} is not a number, and this is a regression"
+        text = _text(value, number)
+        self._note(text, number)
+        return text, None
+
+    def settle(self, regression: bool | None) -> tuple[bool, tuple[str, ...]]:
+        """Return whether the labels are numbers to be predicted, and what the user should know of that guess.
+
+        Raises InvalidDataset where there are too few or too many classes.
+        """
+        warnings: list[str] = []
+        kinds = len(self._counts)
+        if regression is None:
+            regression = self._numbers and (not self._integers or kinds > FEW_CLASSES)
+            if self._numbers and self._integers and kinds > SURE_CLASSES:
+                guess = ("classes; kind=regression", "numbers to be predicted; kind=classification")[regression]
+                warnings.append(f"the labels are {kinds} different integers, taken for {guess} says otherwise")
+        if regression:
+            if self._low == self._high:
+                warnings.append(f"every label is {self._low:g}: there is nothing to learn from them")
+            return True, tuple(warnings)
+        if kinds > self._max:
+            raise InvalidDataset(
+                [
+                    Problem(
+                        f"more than {self._max:,} different labels: too many classes. If they are numbers to be "
+                        "predicted, kind=regression tells which row holds something else",
+                        field="label",
+                    )
+                ]
+            )
+        if kinds < 2:
+            only = next(iter(self._counts))
+            raise InvalidDataset(
+                [Problem(f"one class only, {_short(only)}: a classification needs at least 2", field="label")]
+            )
+        return False, tuple(warnings)
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes in the order of their indices: numbers rising, else texts sorted."""
+        return tuple(sorted(self._counts, key=float if self._numbers else None))
+
+    def counts(self) -> tuple[LabelCount, ...]:
+        """Return how many rows each class has, in the same order."""
+        return tuple(LabelCount(name, self._counts[name]) for name in self.classes())
+
+    def range(self) -> tuple[float, float]:
+        """Return the lowest and the highest label of a regression."""
+        return self._low, self._high
+
+    def _note(self, text: str, number: float | None) -> None:
+        if text in self._counts or len(self._counts) <= self._max:
+            self._counts[text] = self._counts.get(text, 0) + 1
+        if number is None:
+            self._numbers = False
+            return
+        self._integers = self._integers and number.is_integer()
+        self._low, self._high = min(self._low, number), max(self._high, number)
+
+
+def _number(value: str | int | float) -> float | None:
+    """Return the label as a number; None where it is none (Python's `1_000` is none)."""
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: str | int | float, number: float | None) -> str:
+    """Return the label as text: 1, 1.0 and "1.0" are the same label."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if number is None:
+        return str(value).strip()
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 40 else text[:40] + "…")
