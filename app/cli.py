@@ -60,9 +60,8 @@ def demo(
     """Start the embedded stack, run a selection job from upload to download, and show what came out."""
     from app.demo import Demo
 
-    raise typer.Exit(
-        Demo(home, data, primary, budget, max_rows or None).run(sys.stdout.isatty() if stay is None else stay)
-    )
+    run = Demo(home, data, primary, budget, max_rows or None)
+    raise typer.Exit(run.run(stay=sys.stdout.isatty() if stay is None else stay))
 
 
 @app.command()

@@ -130,10 +130,10 @@ class Demo:
 
     def _download(self, client: Client, job: Json) -> Path:
         """Download what a user keeps: the rows, the report and the model as a folder."""
-        results = self._home.absolute() / "results" / job["id"]
+        results: Path = self._home.absolute() / "results" / str(job["id"])
         for name in FILES:
             client.download(job["id"], name, results / name)
-        archive: Path = client.download(job["id"], "model", results / "model.tar")
+        archive = client.download(job["id"], "model", results / "model.tar")
         with tarfile.open(archive) as tar:
             tar.extractall(results, filter="data")
         archive.unlink()

@@ -24,6 +24,7 @@ from sqlalchemy import CursorResult, Select, Update, exists, or_, select, text, 
 from sqlalchemy.orm import Session, aliased
 
 from app.db import Database
+from app.errors import Conflict, NotFound
 from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
 from app.settings import Settings
 from fastmtl.plan import StepSpec
@@ -100,11 +101,15 @@ class Jobs:
         return job.id
 
     def cancel(self, job_id: uuid.UUID) -> None:
-        """Stop a job that is not over; steps that another live job needs go on."""
+        """Stop a job; steps that another live job needs go on. Raises NotFound, or Conflict where it is over."""
         with self._database.transaction() as session:
             _lock_graph(session)
-            job = session.get_one(Job, job_id)
-            if not Status(job.status).final:
+            job = session.get(Job, job_id)
+            if job is None:
+                raise NotFound(f"there is no job {job_id}")
+            if job.status in (Status.SUCCEEDED, Status.FAILED):
+                raise Conflict(f"the job has {job.status} and cannot be cancelled any more")
+            if job.status != Status.CANCELLED:
                 self._end(session, job, Status.CANCELLED)
 
     def claim(self, step_id: uuid.UUID, worker: str) -> Claim | None:

@@ -64,7 +64,8 @@ def make_deterministic() -> None:
     """Ask torch for the same result twice: only kernels whose sums have one order."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first use
     torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a tenth of a step
+    # A debugging aid that costs a tenth of a step.
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 

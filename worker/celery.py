@@ -33,7 +33,7 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID], None]) -> Cel
     if settings.broker_url:
         celery.conf.worker_disable_prefetch = True  # Redis only
 
-    @celery.task(name=RUN_STEP)
+    @celery.task(name=RUN_STEP)  # type: ignore[untyped-decorator]
     def ring(step_id: str) -> None:
         run_step(uuid.UUID(step_id))
 

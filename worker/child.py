@@ -77,7 +77,7 @@ def _prepare_torch(request: Request) -> str:
 
     from fastmtl.device import choose_device
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if request.threads:
         torch.set_num_threads(request.threads)
     return choose_device(request.device)

@@ -1,0 +1,207 @@
+"""Datasets: receive a file, make it canonical in a process with a memory limit, describe, list."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from app.cursors import Page, newest_first
+from app.db import Database
+from app.errors import NotFound
+from app.models import Dataset
+from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
+from app.schemas import NO_CONTROLS, DatasetOut
+from app.settings import Settings
+from app.storage import Storage
+from fastmtl.datasets import FileFormat, TaskKind
+from fastmtl.errors import InvalidDataset, Problem
+
+log = structlog.get_logger()
+
+FORMATS = {
+    "text/csv": FileFormat.CSV,
+    "text/tab-separated-values": FileFormat.TSV,
+    "application/x-ndjson": FileFormat.JSONL,
+    "application/jsonl": FileFormat.JSONL,
+    "application/vnd.apache.parquet": FileFormat.PARQUET,
+}
+SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JSONL, "parquet": FileFormat.PARQUET}
+MULTIPART = "multipart/form-data"
+
+
+class UploadOptions(BaseModel):
+    """How an upload is to be read; what is None is inferred."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=NO_CONTROLS,
+        description="Name of the dataset; default: the file's.",
+        examples=["rte"],
+    )
+    format: FileFormat | None = Field(None, description="The file's format.", examples=["csv"])
+    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["premise"])
+    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
+    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
+    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+
+
+class Datasets:
+    """Keeps datasets."""
+
+    def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
+        self._database = database
+        self._storage = storage
+        self._settings = settings
+
+    async def receive(
+        self, stream: AsyncIterator[bytes], content_type: str, length: int | None, options: UploadOptions
+    ) -> DatasetOut:
+        """Receive a body and keep it as a dataset. On any error nothing is kept.
+
+        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload.
+        """
+        limit = self._settings.max_upload_bytes
+        is_form = content_type.startswith(MULTIPART)
+        if length is not None and length > limit and not is_form:
+            raise too_large(limit)
+        with self._storage.incoming() as folder:
+            if is_form:
+                received = await receive_form(stream, folder / "upload", limit, boundary_of(content_type))
+                options = merged(options, received)
+            else:
+                received = await receive_raw(stream, folder / "upload", limit)
+            canonical = folder / "data.parquet"
+            summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
+            return await asyncio.to_thread(self._keep, canonical, summary, received, options)
+
+    def describe(self, dataset_id: uuid.UUID) -> DatasetOut:
+        """Return a dataset's description. Raises NotFound."""
+        with self._database.reading() as session:
+            dataset = session.get(Dataset, dataset_id)
+            if dataset is None:
+                raise NotFound(f"there is no dataset {dataset_id}")
+            return _out(dataset)
+
+    def page(self, limit: int, cursor: str | None) -> Page[DatasetOut]:
+        """Return some datasets, newest first."""
+        with self._database.reading() as session:
+            found = newest_first(session, select(Dataset), Dataset, limit, cursor)
+            return Page([_out(dataset) for dataset in found.items], found.next_cursor)
+
+    async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
+        """Read the file in a process of its own; return its summary."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "fastmtl.convert",
+            str(source),
+            str(target),
+            "--options-json",
+            json.dumps(reading),
+            "--memory-bytes",
+            str(self._settings.parser_memory_bytes),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), self._settings.parser_timeout_seconds)
+        except TimeoutError:
+            raise InvalidDataset(
+                [Problem(f"reading the file took more than {self._settings.parser_timeout_seconds:g} s: split it")]
+            ) from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0 or not output:
+            log.warning("parser.died", returncode=process.returncode)
+            raise InvalidDataset(
+                [
+                    Problem(
+                        "reading the file needed more memory than it may have, or broke the reader: split or rewrite it"
+                    )
+                ]
+            )
+        answer: dict[str, Any] = json.loads(output)
+        if "problems" in answer:
+            raise InvalidDataset([Problem(**each) for each in answer["problems"]], answer["total"])
+        summary: dict[str, Any] = answer["summary"]
+        return summary
+
+    def _keep(self, canonical: Path, summary: dict[str, Any], received: Received, options: UploadOptions) -> DatasetOut:
+        """Put the canonical file into storage, then the row that makes it known."""
+        dataset_id = uuid.uuid4()
+        prefix = f"datasets/{dataset_id}"
+        dataset = Dataset(
+            id=dataset_id,
+            name=options.name or _name_of(received.filename),
+            created_at=datetime.now(UTC),
+            kind=summary["kind"],
+            rows=summary["rows"],
+            digest=summary["digest"],
+            source_bytes=received.bytes,
+            source_sha256=received.sha256,
+            storage_key=f"{prefix}/data.parquet",
+            summary=summary,
+        )
+        try:
+            self._storage.put(canonical, dataset.storage_key)
+            with self._database.transaction() as session:
+                session.add(dataset)
+        except BaseException:
+            self._storage.delete_prefix(prefix)
+            raise
+        return _out(dataset)
+
+
+def merged(options: UploadOptions, received: Received) -> UploadOptions:
+    """Return the query's options with the form's fields under them. Raises InvalidDataset for an unknown field."""
+    known = UploadOptions.model_fields
+    if strange := [name for name in received.fields if name not in known]:
+        raise InvalidDataset(
+            [Problem(f"unknown field {name!r} in the form; known: file, {', '.join(known)}", name) for name in strange]
+        )
+    given = {name: value for name, value in received.fields.items() if value}
+    return UploadOptions.model_validate({**given, **options.model_dump(exclude_none=True)})
+
+
+def _reading(options: UploadOptions, content_type: str, received: Received) -> dict[str, Any]:
+    """Return what `fastmtl.convert` is told; a format that was said wins over one that a header or suffix hints at."""
+    suffix = (received.filename or "").rpartition(".")[2].lower()
+    hinted = FORMATS.get(content_type.partition(";")[0].strip()) or SUFFIXES.get(suffix)
+    return {
+        "file_format": options.format or hinted,
+        "columns": {"text_a": options.text_a, "text_b": options.text_b, "label": options.label},
+        "kind": options.kind,
+    }
+
+
+def _name_of(filename: str | None) -> str:
+    """Return a dataset's name from its file's, without path, suffix and control characters."""
+    stem = (filename or "").replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
+    return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
+
+
+def _out(dataset: Dataset) -> DatasetOut:
+    summary = dataset.summary
+    return DatasetOut(
+        id=dataset.id,
+        name=dataset.name,
+        created_at=dataset.created_at,
+        bytes=dataset.source_bytes,
+        sha256=dataset.source_sha256,
+        **{name: summary[name] for name in summary},
+    )

@@ -1,0 +1,200 @@
+"""What the service refuses, as problem+json (RFC 9457); the one registry of statuses.
+
+ApiError                     everything below; carries status, slug and title
+├── NotFound                 404  no such dataset, job or artifact
+├── Conflict                 409  the job's state does not allow it
+├── NotAcceptable            406  no format that the client accepts
+├── BodyTooLarge             413  more bytes than one upload may have
+├── BrokenUpload             400  the body ended early, or is no form
+└── DiskFull                 507  nothing was kept
+Errors of `fastmtl.errors` are given their status in STATUS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app.schemas import NewJob
+from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
+
+log = structlog.get_logger()
+
+Json = dict[str, Any]
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 50
+
+
+class ApiError(Exception):
+    """The service refuses a request."""
+
+    status = 400
+    slug = "bad-request"
+    title = "The request cannot be answered"
+
+    def __init__(self, detail: str, errors: Sequence[Json] = (), headers: dict[str, str] | None = None) -> None:
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = headers
+        super().__init__(detail)
+
+
+class NotFound(ApiError):
+    """There is nothing by that id or name."""
+
+    status, slug, title = 404, "not-found", "Not found"
+
+
+class Conflict(ApiError):
+    """The state of the job does not allow it."""
+
+    status, slug, title = 409, "conflict", "Not in this state"
+
+
+class NotAcceptable(ApiError):
+    """None of the formats is one that the client accepts."""
+
+    status, slug, title = 406, "not-acceptable", "No acceptable format"
+
+
+class BodyTooLarge(ApiError):
+    """The body has more bytes than one upload may have."""
+
+    status, slug, title = 413, "body-too-large", "The body is too large"
+
+
+class BrokenUpload(ApiError):
+    """The body ended early, or is not the form that it says it is."""
+
+    status, slug, title = 400, "broken-upload", "The upload is broken"
+
+
+class DiskFull(ApiError):
+    """There is no room for the file; nothing was kept."""
+
+    status, slug, title = 507, "disk-full", "No room left"
+
+
+STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
+    (InvalidDataset, 422, "invalid-dataset", "The file cannot become a dataset"),
+    (BudgetTooLarge, 422, "budget-too-large", "More rows than are eligible"),
+    (UnknownName, 422, "unknown-name", "Unknown name"),
+    (InvalidConfig, 422, "invalid-config", "The job cannot be run"),
+    (FastMTLError, 422, "unprocessable", "This cannot be done"),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem; none shows a stack trace."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(FastMTLError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(OSError, _os_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    errors: Sequence[Json] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return the answer in the form of RFC 9457."""
+    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail}
+    if errors:
+        body["errors"] = list(errors)
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+async def _api_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
+
+
+async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    status, slug, title = next(row[1:] for row in STATUS if isinstance(error, row[0]))
+    errors: list[Json] = []
+    if isinstance(error, InvalidDataset):
+        errors = [
+            {"message": str(each), "field": each.field, "row": each.row, "line": each.line} for each in error.problems
+        ]
+    elif isinstance(error, InvalidConfig):
+        errors = [{"message": str(error), "field": error.field}]
+        if isinstance(error, UnknownName):
+            errors[0]["known"] = list(error.known)
+    return problem(status, slug, title, str(error), errors)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    """Name the field as the client wrote it; for one that is not known, the near one."""
+    assert isinstance(error, RequestValidationError)
+    errors = [_describe(each) for each in error.errors()[:MAX_ERRORS]]
+    told = f"{errors[0]['field']}: {errors[0]['message']}" + (f" (and {len(errors) - 1} more)" if errors[1:] else "")
+    return problem(422, "invalid-request", "The request is not valid", told, errors)
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework refuses: unknown paths, methods, broken forms."""
+    assert isinstance(error, HTTPException)
+    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+    return problem(error.status_code, slug, error.detail, error.detail, headers=dict(error.headers or {}))
+
+
+async def _disconnected(_request: Request, _error: Exception) -> JSONResponse:
+    return problem(400, "broken-upload", "The upload is broken", "the body ended before it was complete")
+
+
+async def _os_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno == errno.ENOSPC:
+        return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
+    return await _unexpected(request, error)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Log it with its trace; tell the client no more than that it happened."""
+    log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
+    return problem(
+        500, "internal", "Something went wrong here", "this is our mistake; the service's log has the details"
+    )
+
+
+def _describe(error: Json) -> Json:
+    """Turn one of pydantic's errors into {field, message}."""
+    where, *path = [str(part) for part in error["loc"]]
+    field = ".".join(path) or where
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(NewJob, path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return {"field": field, "message": f"unknown field {path[-1]!r}{hint}", "known": known}
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "json_invalid":
+        return {"field": "body", "message": f"not JSON: {error.get('ctx', {}).get('error', message)}"}
+    return {"field": field, "message": message}
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the names of the fields of the section that `path` leads to."""
+    for name in path:
+        field = model.model_fields.get(name)
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return sorted(model.model_fields)

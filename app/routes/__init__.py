@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out: a route parses, calls one function and returns."""

@@ -1,0 +1,26 @@
+"""The errors that operations document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.errors import MEDIA_TYPE
+from app.schemas import Problem
+
+SENTENCES = {
+    400: "The body ended early, or is not what its Content-Type says.",
+    404: "There is nothing by that id or name.",
+    406: "No format that the client accepts.",
+    409: "The job's state does not allow it.",
+    413: "The body is larger than an upload may be.",
+    422: "Something in the request is wrong; `errors` names the field, and for files the row.",
+    507: "There is no room for the file; nothing was kept.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of an operation that may answer with these problems."""
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status: {"description": SENTENCES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }

@@ -1,0 +1,73 @@
+"""Datasets: upload, description, list."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from app.datasets import UploadOptions
+from app.routes.answers import problems
+from app.schemas import DatasetOut, DatasetPage
+from app.state import Parts
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+_BINARY = {"schema": {"type": "string", "format": "binary", "description": "The file itself."}}
+_FORM = {
+    "schema": {
+        "type": "object",
+        "description": "A form with the file; its other fields are those of the query.",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary", "description": "The file itself."}},
+    }
+}
+_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": _BINARY, "text/csv": _BINARY, "multipart/form-data": _FORM},
+}
+
+DatasetId = Annotated[uuid.UUID, Path(description="The dataset's id.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Items on a page.", examples=[50])]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")]
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="create_dataset",
+    summary="Upload a dataset",
+    responses=problems(400, 413, 422, 507),
+    openapi_extra={"requestBody": _BODY},
+)
+async def create_dataset(
+    request: Request,
+    response: Response,
+    parts: Parts,
+    options: Annotated[UploadOptions, Query()],
+    content_type: Annotated[
+        str, Header(description="The file's media type, or multipart/form-data.")
+    ] = "application/octet-stream",
+    content_length: Annotated[int | None, Header(ge=0, description="Bytes of the body.")] = None,
+) -> DatasetOut:
+    """Upload CSV, TSV, JSONL or Parquet, as the body itself or as the part `file` of a form.
+
+    The body is streamed to disk and then read once; what is wrong with it is told by row, and nothing is kept.
+    """
+    dataset = await parts.datasets.receive(request.stream(), content_type, content_length, options)
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return dataset
+
+
+@router.get("", operation_id="list_datasets", summary="List datasets", responses=problems(422))
+def list_datasets(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
+    """List datasets, newest first."""
+    page = parts.datasets.page(limit, cursor)
+    return DatasetPage(items=page.items, next_cursor=page.next_cursor)
+
+
+@router.get("/{dataset_id}", operation_id="get_dataset", summary="Describe a dataset", responses=problems(404, 422))
+def get_dataset(parts: Parts, dataset_id: DatasetId) -> DatasetOut:
+    """Describe a dataset: rows, labels, lengths, duplicates, examples."""
+    return parts.datasets.describe(dataset_id)

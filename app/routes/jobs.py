@@ -1,0 +1,95 @@
+"""Jobs: submit, watch, list, cancel, and the rows they chose."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from app.models import Status
+from app.routes.answers import problems
+from app.routes.datasets import Cursor, Limit
+from app.schemas import JobOut, JobPage, NewJob, SelectionOut
+from app.selection_file import SelectionFormat, download, negotiate
+from app.state import Parts
+from app.submit import submit
+from app.views import chosen_rows, page_of_jobs, show_job
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+JobId = Annotated[uuid.UUID, Path(description="The job's id.")]
+_ROWS = {"schema": {"type": "string", "description": "The chosen rows."}}
+
+
+@router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(422))
+def create_job(parts: Parts, request: NewJob, response: Response) -> JobOut:
+    """Submit a selection job; it is then worked on in the background."""
+    job_id = submit(parts.database, parts.jobs, parts.settings, request)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return show_job(parts.database, job_id)
+
+
+@router.get("", operation_id="list_jobs", summary="List jobs", responses=problems(422))
+def list_jobs(
+    parts: Parts,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    status: Annotated[Status | None, Query(description="Only jobs that stand so.")] = None,
+) -> JobPage:
+    """List jobs, newest first."""
+    page = page_of_jobs(parts.database, limit, cursor, status)
+    return JobPage(items=page.items, next_cursor=page.next_cursor)
+
+
+@router.get("/{job_id}", operation_id="get_job", summary="Watch a job", responses=problems(404, 422))
+def get_job(parts: Parts, job_id: JobId) -> JobOut:
+    """Return a job as it stands: steps, progress, time left, what was chosen so far, the error if there is one."""
+    return show_job(parts.database, job_id)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    responses=problems(404, 409, 422),
+)
+def cancel_job(parts: Parts, job_id: JobId) -> JobOut:
+    """Stop a job; what is done of it stays. Cancelling twice is the same as once."""
+    parts.jobs.cancel(job_id)
+    return show_job(parts.database, job_id)
+
+
+@router.get(
+    "/{job_id}/selection",
+    operation_id="get_selection",
+    summary="Download the chosen rows",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "model": SelectionOut,
+            "description": "The chosen rows, best first.",
+            "content": {"text/csv": _ROWS, "application/x-ndjson": _ROWS, "application/vnd.apache.parquet": _ROWS},
+        },
+        **problems(404, 406, 409, 422),
+    },
+)
+def get_selection(
+    parts: Parts,
+    job_id: JobId,
+    file_format: Annotated[
+        SelectionFormat | None, Query(alias="format", description="The format; wins over Accept.")
+    ] = None,
+    accept: Annotated[str, Header(description="Formats in order of preference.")] = "application/json",
+) -> StreamingResponse:
+    """Download rank, dataset, row and score of every chosen row, as JSON, CSV, JSONL or Parquet.
+
+    In CSV a dataset's name that begins like a formula is given an apostrophe in front.
+    """
+    wanted = negotiate(file_format, accept)
+    chosen = chosen_rows(parts.database, job_id)
+    found = download(chosen, parts.storage.path(chosen.storage_key), wanted)
+    headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Vary": "Accept"}
+    return StreamingResponse(found.body, media_type=found.media_type, headers=headers)

@@ -1,0 +1,43 @@
+"""The service itself: is it well, what can it do."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from app.schemas import Health, Options
+from app.state import Parts
+from fastmtl import methods
+from fastmtl.config import PRESETS, JobConfig
+from fastmtl.selectors import SELECTORS
+
+router = APIRouter(prefix="/v1", tags=["service"])
+
+
+@router.get("/health", operation_id="health", summary="Is it alive?")
+def health() -> Health:
+    """Answer, and nothing more."""
+    return Health(status="ok")
+
+
+@router.get("/ready", operation_id="ready", summary="Can it work?")
+def ready(parts: Parts) -> Health:
+    """Ask the database and the storage."""
+    with parts.database.reading() as session:
+        session.execute(text("SELECT 1"))
+    with parts.storage.incoming() as folder:
+        (folder / "probe").write_bytes(b"1")
+    return Health(status="ok")
+
+
+@router.get("/options", operation_id="options", summary="What can be asked for?")
+def options(parts: Parts) -> Options:
+    """List encoders, methods, selectors, presets, limits and defaults."""
+    return Options(
+        encoders=sorted(parts.settings.encoders),
+        methods={name: methods.get(name).summary for name in methods.names()},
+        selectors=sorted(SELECTORS),
+        presets=sorted(PRESETS),
+        max_upload_bytes=parts.settings.max_upload_bytes,
+        defaults=JobConfig(),
+    )

@@ -1,0 +1,71 @@
+"""Streams in and out of a folder; every file is complete under its key, or not there.
+
+Keys are made by the service: relative paths with forward slashes. Another store (S3) can stand behind the same face.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from app.jobs import StoredFile
+from fastmtl.artifacts import list_files
+
+
+class Storage:
+    """A local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._incoming = self._root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """Give a folder for what is not known to be good yet; it is removed at the end."""
+        folder = Path(tempfile.mkdtemp(dir=self._incoming))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, source: Path, key: str) -> None:
+        """Move a file to its key, on disk before it can be seen."""
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        shutil.move(source, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+
+    def path(self, key: str) -> Path:
+        """Return where a key's file is to be read; a key that leads out of the folder is our mistake."""
+        parts = PurePosixPath(key).parts
+        assert parts and not key.startswith("/") and ".." not in parts, f"{key!r} is no key"
+        return self._root / key
+
+    def exists(self, key: str) -> bool:
+        """Whether the key's file is there."""
+        return self.path(key).is_file()
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove every file whose key begins with `prefix/`."""
+        shutil.rmtree(self.path(prefix), ignore_errors=True)
+
+    def free_bytes(self) -> int:
+        """Return how much still fits."""
+        return shutil.disk_usage(self._root).free
+
+    def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
+        """Move all files below a folder to keys below `prefix`; return what they are."""
+        stored = []
+        for file in list_files(folder):
+            key = f"{prefix}/{file.name}"
+            self.put(folder / file.name, key)
+            stored.append(StoredFile(file.name, key, file.bytes, file.sha256))
+        return stored

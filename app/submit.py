@@ -1,0 +1,97 @@
+"""Turns a request for a selection into a job: finds its datasets, checks that they fit, plans its steps."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db import Database
+from app.jobs import Jobs
+from app.models import Dataset, Job, JobDataset, Role
+from app.schemas import NewJob
+from app.settings import Settings
+from fastmtl import pipeline
+from fastmtl.datasets import TaskKind
+from fastmtl.errors import InvalidConfig
+from fastmtl.plan import TaskRef
+
+MIN_ROWS_ALONE = 2
+"""Rows of a primary without a validation dataset: one trains, one is held out."""
+
+
+def submit(database: Database, jobs: Jobs, settings: Settings, request: NewJob) -> uuid.UUID:
+    """Create the job and return its id. Raises InvalidConfig naming the field."""
+    with database.reading() as session:
+        found = _datasets(session, request)
+    _check(request, found)
+    keys = _keys(found)
+    refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]
+    count = len(request.auxiliary)
+    tasks = pipeline.Tasks(refs[0], tuple(refs[1 : 1 + count]), refs[-1] if request.validation else None)
+    specs = pipeline.plan(request.config, tasks, settings.encoders)
+    roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
+    members = [
+        JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
+        for position, (each, role) in enumerate(zip(found, roles, strict=True))
+    ]
+    job = Job(id=uuid.uuid4(), name=request.name, config=request.config.model_dump(mode="json"))
+    return jobs.create(job, members, specs)
+
+
+def _datasets(session: Session, request: NewJob) -> list[Dataset]:
+    """Return the primary, the auxiliaries in their order, and the validation dataset where there is one."""
+    wanted = {"primary": request.primary}
+    wanted |= {f"auxiliary.{index}": each for index, each in enumerate(request.auxiliary)}
+    if request.validation:
+        wanted["validation"] = request.validation
+    fields: dict[uuid.UUID, str] = {}
+    for field, each in wanted.items():
+        if each in fields:
+            raise InvalidConfig(field, f"{field} is the same dataset as {fields[each]}; every dataset has one role")
+        fields[each] = field
+    rows = session.scalars(select(Dataset).where(Dataset.id.in_(fields)))
+    there = {dataset.id: dataset for dataset in rows}
+    for each, field in fields.items():
+        if each not in there:
+            raise InvalidConfig(field, f"there is no dataset {each}")
+    return [there[each] for each in fields]
+
+
+def _check(request: NewJob, found: Sequence[Dataset]) -> None:
+    """Refuse a primary that is too small and a validation dataset that does not fit it."""
+    primary = found[0]
+    if request.validation is None:
+        if primary.rows < MIN_ROWS_ALONE:
+            raise InvalidConfig(
+                "primary",
+                f"{primary.name!r} has {primary.rows} row; without a validation dataset at least 2 are needed",
+            )
+        return
+    validation = found[-1]
+    if (validation.kind, _is_pair(validation)) != (primary.kind, _is_pair(primary)):
+        told = [f"{'pairs' if _is_pair(each) else 'single texts'} for {each.kind}" for each in (primary, validation)]
+        raise InvalidConfig("validation", f"the primary holds {told[0]}, the validation dataset {told[1]}")
+    if primary.kind == TaskKind.CLASSIFICATION and (
+        strange := sorted(set(_classes(validation)) - set(_classes(primary)))
+    ):
+        raise InvalidConfig(
+            "validation", f"its classes {strange[:20]} are not among the primary's, {_classes(primary)[:20]}"
+        )
+
+
+def _is_pair(dataset: Dataset) -> bool:
+    return dataset.summary["columns"]["text_b"] is not None
+
+
+def _classes(dataset: Dataset) -> list[str]:
+    return [each["label"] for each in dataset.summary["labels"]]
+
+
+def _keys(found: Sequence[Dataset]) -> dict[uuid.UUID, str]:
+    """Return what each dataset is called in the job's files: its name, with a piece of the id where two share it."""
+    names = Counter(dataset.name for dataset in found)
+    return {each.id: each.name if names[each.name] == 1 else f"{each.name}@{str(each.id)[:8]}" for each in found}

@@ -1,0 +1,227 @@
+"""What the API shows of jobs and their files: the queries behind the answers."""
+
+from __future__ import annotations
+
+import mimetypes
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+
+from app.cursors import Page, newest_first
+from app.db import Database
+from app.errors import Conflict, NotFound
+from app.jobs import now
+from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
+from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
+from fastmtl.config import JobConfig
+from fastmtl.pipeline import SELECTION
+
+SMALL_COST = 0.001
+"""Share of a job's cost that a step counts which passes no rows through the encoder."""
+MAIN_STEPS = ("select", f"finetune ({SELECTION})", "report")
+"""Steps whose files stand at the top of a job's artifacts."""
+
+
+class StoredArtifact(NamedTuple):
+    """A file of a job, and where it is stored."""
+
+    name: str
+    artifact: Artifact
+
+
+def show_job(database: Database, job_id: uuid.UUID) -> JobOut:
+    """Return a job as it stands. Raises NotFound."""
+    with database.reading() as session:
+        return _job_out(_job(session, job_id))
+
+
+def page_of_jobs(database: Database, limit: int, cursor: str | None, status: Status | None) -> Page[JobOut]:
+    """Return some jobs, newest first."""
+    query = select(Job).options(*_everything())
+    if status is not None:
+        query = query.where(Job.status == status)
+    with database.reading() as session:
+        page = newest_first(session, query, Job, limit, cursor)
+        return Page([_job_out(job) for job in page.items], page.next_cursor)
+
+
+def artifacts_of(database: Database, job_id: uuid.UUID) -> list[StoredArtifact]:
+    """Return a job's files by name. Raises NotFound for the job."""
+    with database.reading() as session:
+        if session.get(Job, job_id) is None:
+            raise _no_job(job_id)
+        rows = session.execute(
+            select(JobStep.name, Artifact)
+            .join(Artifact, Artifact.step_id == JobStep.step_id)
+            .where(JobStep.job_id == job_id)
+        ).all()
+    named = [(public_name(step, artifact.name), artifact) for step, artifact in rows]
+    return sorted(StoredArtifact(name, artifact) for name, artifact in named if name is not None)
+
+
+def public_name(step: str, name: str) -> str | None:
+    """Return what a step's file is called among a job's artifacts; None for files that are of no use outside.
+
+    The selection's files stand at the top, those of the other arms under arms/ARM/, TD-MTDNN under discriminator/.
+    """
+    if step in MAIN_STEPS:
+        return name
+    if step == "discriminator":
+        return f"discriminator/{name}"
+    if step == "select random rows":
+        return f"arms/random/{name}"
+    if step.startswith("finetune ("):
+        return f"arms/{step.removeprefix('finetune (').removesuffix(')')}/{name}"
+    return None
+
+
+def show_artifact(job_id: uuid.UUID, stored: StoredArtifact) -> ArtifactOut:
+    """Return what the API says of a file."""
+    return ArtifactOut(
+        name=stored.name,
+        bytes=stored.artifact.bytes,
+        sha256=stored.artifact.sha256,
+        media_type=media_type(stored.name),
+        href=f"/v1/jobs/{job_id}/artifacts/{stored.name}",
+    )
+
+
+def media_type(name: str) -> str:
+    """Return a file's media type, by its name."""
+    if name.endswith(".parquet"):
+        return "application/vnd.apache.parquet"
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+class Chosen(NamedTuple):
+    """A job's selection, and where its rows are stored."""
+
+    job_id: uuid.UUID
+    digest: str
+    budget: int
+    storage_key: str
+    ids: dict[str, uuid.UUID]
+    """Dataset ids by key."""
+
+
+def chosen_rows(database: Database, job_id: uuid.UUID) -> Chosen:
+    """Return where a job's selection is. Raises NotFound, or Conflict where nothing is chosen yet."""
+    with database.reading() as session:
+        job = _job(session, job_id)
+        if job.selection is None:
+            raise Conflict(f"the job is {job.status} and has chosen no rows" + ("" if _over(job) else " yet"))
+        artifact = session.get_one(Artifact, (job.selection.step_id, "selection.parquet"))
+        ids = {each.key: each.dataset_id for each in job.datasets}
+        return Chosen(job.id, job.selection.digest, job.config["budget"], artifact.storage_key, ids)
+
+
+def _job(session: Session, job_id: uuid.UUID) -> Job:
+    job = session.get(Job, job_id, options=_everything())
+    if job is None:
+        raise _no_job(job_id)
+    return job
+
+
+def _no_job(job_id: uuid.UUID) -> NotFound:
+    return NotFound(f"there is no job {job_id}")
+
+
+def _over(job: Job) -> bool:
+    return Status(job.status).final
+
+
+def _everything() -> tuple[ORMOption, ...]:
+    """Load a job with all that is shown of it in a fixed number of queries."""
+    return (
+        selectinload(Job.datasets).joinedload(JobDataset.dataset),
+        selectinload(Job.steps).joinedload(JobStep.step),
+        joinedload(Job.selection),
+    )
+
+
+def _job_out(job: Job) -> JobOut:
+    done, total = _work(job.steps)
+    chosen = job.selection
+    return JobOut(
+        id=job.id,
+        name=job.name,
+        status=Status(job.status),
+        config=JobConfig.model_validate(job.config),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        datasets=[_dataset_out(each) for each in job.datasets],
+        steps=[_step_out(link) for link in job.steps],
+        progress=1.0 if job.status == Status.SUCCEEDED else min(1.0, done / total),
+        seconds_left=_seconds_left(job, total - done),
+        selection=chosen and SelectionSummary(budget=job.config["budget"], digest=chosen.digest, counts=chosen.counts),
+        error=job.error,
+        links=JobLinks(
+            self=f"/v1/jobs/{job.id}",
+            selection=f"/v1/jobs/{job.id}/selection",
+            artifacts=f"/v1/jobs/{job.id}/artifacts",
+        ),
+    )
+
+
+def _dataset_out(member: JobDataset) -> JobDatasetOut:
+    dataset = member.dataset
+    return JobDatasetOut(id=dataset.id, key=member.key, role=member.role, name=dataset.name, rows=dataset.rows)
+
+
+def _step_out(link: JobStep) -> StepOut:
+    step = link.step
+    return StepOut(
+        id=step.id,
+        name=link.name,
+        kind=step.kind,
+        status=Status(step.status),
+        reused=link.reused,
+        attempts=step.attempts,
+        progress=step.progress,
+        seconds=_seconds(step),
+        error=step.error,
+    )
+
+
+def _seconds(step: Step) -> float | None:
+    """Return how long the last attempt took, or runs already."""
+    if step.started_at is None:
+        return None
+    end = step.finished_at if step.finished_at and step.finished_at >= step.started_at else now()
+    return round(max(0.0, (end - step.started_at).total_seconds()), 3)
+
+
+def _work(links: Sequence[JobStep]) -> tuple[float, float]:
+    """Return the work done and in all, by the steps' costs."""
+    costs = [float(link.step.spec["cost"]) for link in links]
+    least = SMALL_COST * (sum(costs) or 1)
+    costs = [max(cost, least) for cost in costs]
+    return sum(cost * _fraction(link.step) for cost, link in zip(costs, links, strict=True)), sum(costs)
+
+
+def _fraction(step: Step) -> float:
+    if step.status == Status.SUCCEEDED:
+        return 1.0
+    progress: Json | None = step.progress if step.status == Status.RUNNING else None
+    return progress["done"] / progress["total"] if progress and progress["total"] else 0.0
+
+
+def _seconds_left(job: Job, work_left: float) -> float | None:
+    """Estimate the time left by the pace of this job's own steps; None before there is one."""
+    if _over(job) or job.started_at is None:
+        return None
+    own = [link for link in job.steps if not link.reused]
+    done, _ = _work(own) if own else (0.0, 0.0)
+    spent = sum(_seconds(link.step) or 0.0 for link in own if _counts(link.step, job.started_at))
+    return round(spent / done * work_left, 1) if done > 0 and spent > 0 else None
+
+
+def _counts(step: Step, since: datetime) -> bool:
+    """Whether the step's time was spent on this job."""
+    return step.status in (Status.RUNNING, Status.SUCCEEDED) and step.started_at is not None

@@ -1,0 +1,127 @@
+"""Transactions: all or nothing, one writer after another, times that know their zone."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from app.db import Database
+from app.models import Job, JobStep
+
+NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def job(created_at: datetime = NOON) -> Job:
+    return Job(id=uuid.uuid4(), name="a job", status="queued", config={}, created_at=created_at)
+
+
+def count(database: Database) -> int:
+    with database.reading() as session:
+        return session.scalars(select(func.count()).select_from(Job)).one()
+
+
+def test_a_transaction_is_seen_by_others_when_it_is_left_and_not_before(database: Database):
+    with database.transaction() as session:
+        session.add(job())
+        session.flush()
+        inside = count(database)
+    assert (inside, count(database)) == (0, 1)
+
+
+def test_a_transaction_left_by_an_exception_changes_nothing(database: Database):
+    with pytest.raises(ZeroDivisionError), database.transaction() as session:
+        session.add(job())
+        session.flush()
+        1 / 0  # noqa: B018
+    assert count(database) == 0
+
+
+def test_what_was_written_can_still_be_read_after_the_transaction(database: Database):
+    with database.transaction() as session:
+        session.add(one := job())
+    assert one.name == "a job"
+
+
+def test_reading_writes_nothing(database: Database):
+    with database.reading() as session:
+        session.add(job())
+        session.flush()
+    assert count(database) == 0
+
+
+def test_two_writers_that_read_first_follow_one_another(database: Database):
+    with database.transaction() as session:
+        session.add(one := job())
+
+    def add_one(_: int) -> None:
+        with database.transaction() as session:
+            found = session.get_one(Job, one.id, with_for_update=True)
+            time.sleep(0.01)  # the other one comes in between, if it can
+            found.config = {"count": found.config.get("count", 0) + 1}
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_one, range(20)))
+    with database.reading() as session:
+        assert session.get_one(Job, one.id).config == {"count": 20}
+
+
+def test_a_reader_does_not_wait_for_a_writer(database: Database):
+    with database.transaction() as session:
+        session.add(job())
+        session.flush()
+        began = time.monotonic()
+        assert count(database) == 0
+    assert time.monotonic() - began < 5
+
+
+def test_processes_that_open_a_new_file_at_once_all_get_it(tmp_path: Path):
+    start = threading.Barrier(8)
+
+    def open_and_migrate(_: int) -> None:
+        database = Database(f"sqlite:///{tmp_path / 'new.sqlite3'}")
+        start.wait()
+        database.migrate()
+        database.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_and_migrate, range(8)))
+    with sqlite3.connect(tmp_path / "new.sqlite3") as opened:
+        assert opened.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+    opened.close()
+
+
+def test_a_reference_to_nothing_is_refused(database: Database):
+    with pytest.raises(IntegrityError), database.transaction() as session:
+        session.add(JobStep(job_id=uuid.uuid4(), position=0, step_id=uuid.uuid4(), name="", reused=False))
+
+
+@pytest.mark.parametrize("hours", [-8, 0, 5.5])
+def test_times_come_back_as_the_same_moment_in_utc(database: Database, hours: float):
+    zone = timezone(timedelta(hours=hours))
+    with database.transaction() as session:
+        session.add(one := job(NOON.astimezone(zone)))
+    with database.reading() as session:
+        found = session.get_one(Job, one.id).created_at
+    assert (found, found.tzinfo) == (NOON, UTC)
+
+
+def test_a_time_without_a_zone_is_our_mistake(database: Database):
+    with pytest.raises(StatementError, match="times are aware"), database.transaction() as session:
+        session.add(job(datetime(2026, 1, 1)))
+
+
+def test_times_of_different_zones_are_compared_as_moments(database: Database):
+    early, late = NOON, (NOON + timedelta(hours=1)).astimezone(timezone(timedelta(hours=-8)))
+    with database.transaction() as session:
+        session.add_all([job(late), job(early)])
+    with database.reading() as session:
+        assert session.scalars(select(Job.created_at).order_by(Job.created_at)).all() == [early, late]

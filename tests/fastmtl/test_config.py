@@ -1,0 +1,103 @@
+"""A job's config: the paper's defaults, presets under what the user wrote, contradictions refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from fastmtl.config import PRESETS, JobConfig
+
+
+def test_defaults_are_the_papers():
+    config = JobConfig()
+    assert (config.discriminator.rows_per_task, config.discriminator.epochs, config.discriminator.learning_rate) == (
+        500,
+        5,
+        2e-5,
+    )
+    assert (config.target.epochs, config.finetuning.epochs, config.encoder.max_length) == (3, 5, 128)
+    assert {part.batch_size for part in (config.discriminator, config.target, config.finetuning)} == {32}
+    assert (config.method, config.selector, config.seen_rows) == ("discriminator", "top", "exclude")
+
+
+def test_the_papers_preset_is_the_default():
+    assert JobConfig(preset="paper") == JobConfig()
+
+
+def test_a_preset_fills_what_the_user_did_not_write():
+    config = JobConfig(preset="small", discriminator={"epochs": 7})
+    assert (config.discriminator.epochs, config.discriminator.learning_rate) == (7, 1e-4)
+    assert (config.target.epochs, config.target.learning_rate, config.finetuning.epochs) == (1, 1e-4, 3)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_field_that_the_user_wrote_always_wins(preset: str):
+    assert JobConfig(preset=preset, target={"learning_rate": 2e-5}).target.learning_rate == 2e-5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_config_comes_back_from_its_json_as_it_was(preset: str):
+    config = JobConfig(preset=preset, budget=5, discriminator={"loss": "bce"}, compare=["random"])
+    assert JobConfig.model_validate(json.loads(config.model_dump_json())) == config
+
+
+def test_presets_are_not_changed_by_their_use():
+    before = json.dumps(PRESETS)
+    JobConfig(preset="small", discriminator={"epochs": 9})
+    assert json.dumps(PRESETS) == before
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ({"budget": 0}, ("budget",)),
+        ({"budget": "many"}, ("budget",)),
+        ({"preset": "huge"}, ("preset",)),
+        ({"preset": ["small"]}, ("preset",)),
+        ({"bugdet": 5}, ("bugdet",)),
+        ({"discriminator": {"epochs": 0}}, ("discriminator", "epochs")),
+        ({"discriminator": {"epoch": 1}}, ("discriminator", "epoch")),
+        ({"discriminator": {"loss": "hinge"}}, ("discriminator", "loss")),
+        ({"discriminator": {"learning_rate": float("nan")}}, ("discriminator", "learning_rate")),
+        ({"discriminator": 3, "preset": "small"}, ("discriminator",)),
+        ({"target": {"learning_rate": 0}}, ("target", "learning_rate")),
+        ({"target": {"batch_size": 5000}}, ("target", "batch_size")),
+        ({"finetuning": {"choice_share": 0.6}}, ("finetuning", "choice_share")),
+        ({"encoder": {"pooling": "max"}}, ("encoder", "pooling")),
+        ({"encoder": {"max_length": 4}}, ("encoder", "max_length")),
+        ({"seed": -1}, ("seed",)),
+        ({"seed": 2**32}, ("seed",)),
+        ({"holdout_share": 0}, ("holdout_share",)),
+        ({"compare": ["everything"]}, ("compare", 0)),
+        ({"compare": ["random", "random"]}, ()),
+        ({"seen_rows": True}, ("seen_rows",)),
+        (5, ()),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused_at_its_place(written: Any, place: tuple[str | int, ...]):
+    with pytest.raises(ValidationError) as caught:
+        JobConfig.model_validate(written)
+    assert [error["loc"] for error in caught.value.errors()] == [place]
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        JobConfig().budget = 5
+
+
+def fields(model: type[BaseModel], path: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for name, field in model.model_fields.items():
+        found.append((f"{path}{name}", field))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += fields(field.annotation, f"{path}{name}.")
+    return found
+
+
+def test_every_setting_of_a_job_is_described():
+    sections = {"encoder", "discriminator", "finetuning"}  # each says so itself
+    assert [name for name, field in fields(JobConfig) if not field.description and name not in sections] == []
