@@ -41,6 +41,8 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """One consistent read; nothing is written."""
         with self._sessions() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     def migrate(self) -> None:

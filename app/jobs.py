@@ -24,9 +24,9 @@ from sqlalchemy import CursorResult, Select, Update, exists, or_, select, text, 
 from sqlalchemy.orm import Session, aliased
 
 from app.db import Database
-from app.errors import Conflict, NotFound
 from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
 from app.settings import Settings
+from fastmtl.pipeline import urgency
 from fastmtl.plan import StepSpec
 
 LIVE = (Status.QUEUED, Status.RUNNING)
@@ -100,17 +100,14 @@ class Jobs:
         self._bell.ring(ready)
         return job.id
 
-    def cancel(self, job_id: uuid.UUID) -> None:
-        """Stop a job; steps that another live job needs go on. Raises NotFound, or Conflict where it is over."""
+    def cancel(self, job_id: uuid.UUID) -> Status:
+        """Stop a job that is not over and return how it stands then; steps that another live job needs go on."""
         with self._database.transaction() as session:
             _lock_graph(session)
-            job = session.get(Job, job_id)
-            if job is None:
-                raise NotFound(f"there is no job {job_id}")
-            if job.status in (Status.SUCCEEDED, Status.FAILED):
-                raise Conflict(f"the job has {job.status} and cannot be cancelled any more")
-            if job.status != Status.CANCELLED:
+            job = session.get_one(Job, job_id)
+            if not Status(job.status).final:
                 self._end(session, job, Status.CANCELLED)
+            return Status(job.status)
 
     def claim(self, step_id: uuid.UUID, worker: str) -> Claim | None:
         """Take a queued step; None where it is not there to be taken."""
@@ -234,12 +231,13 @@ class Jobs:
         return step
 
     def _promote(self, session: Session) -> list[uuid.UUID]:
-        """Queue every waiting step whose needs are all done; return them to be rung after the commit."""
+        """Queue every waiting step whose needs are all done; return them, to be rung in this order after the commit."""
         needed = aliased(Step)
         open_need = exists().where(
             StepNeed.step_id == Step.id, StepNeed.needs_id == needed.id, needed.status != Status.SUCCEEDED
         )
-        ready = session.scalars(select(Step).where(Step.status == Status.WAITING, ~open_need)).all()
+        found = session.scalars(select(Step).where(Step.status == Status.WAITING, ~open_need))
+        ready = sorted(found, key=lambda step: urgency(step.kind))
         for step in ready:
             step.status, step.rung_at = Status.QUEUED, self._clock()
         session.flush()

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Database
+from app.errors import Conflict, NotFound
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Role
+from app.models import Dataset, Job, JobDataset, Role, Status
 from app.schemas import NewJob
 from app.settings import Settings
 from fastmtl import pipeline
@@ -40,6 +41,15 @@ def submit(database: Database, jobs: Jobs, settings: Settings, request: NewJob) 
     ]
     job = Job(id=uuid.uuid4(), name=request.name, config=request.config.model_dump(mode="json"))
     return jobs.create(job, members, specs)
+
+
+def cancel(database: Database, jobs: Jobs, job_id: uuid.UUID) -> None:
+    """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
+    with database.reading() as session:
+        if session.get(Job, job_id) is None:
+            raise NotFound(f"there is no job {job_id}")
+    if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
+        raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 
 def _datasets(session: Session, request: NewJob) -> list[Dataset]:

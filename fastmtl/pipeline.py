@@ -92,6 +92,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     return step.run(spec, workspace)
 
 
+def urgency(kind: str) -> int:
+    """Return a rank by which ready steps are begun, the lowest first: the way to the chosen rows before trainings."""
+    order = ("select", "discriminator", "score", "report", "finetune", "target")
+    return order.index(kind) if kind in order else len(order)
+
+
 def needs_torch(spec: StepSpec) -> bool:
     """Whether the step computes with torch, and so wants a device."""
     return spec.kind not in ("select", "report")
@@ -112,6 +118,9 @@ def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> N
         if (other := seen.setdefault(task.digest, task)) is not task:
             role = "the primary" if other is tasks.primary else "an auxiliary"
             raise InvalidConfig("auxiliary", f"{task.key!r} holds the same rows as {other.key!r}, {role} of this job")
+    if tasks.validation and (trained_on := seen.get(tasks.validation.digest)):
+        told = f"{tasks.validation.key!r} holds the same rows as {trained_on.key!r}: what is measured on must be unseen"
+        raise InvalidConfig("validation", told)
     if len({task.key for task in tasks.all}) != len(tasks.all):
         raise InvalidConfig("auxiliary", "two datasets of the job have the same key")
     eligible, trained = eligible_rows(config, tasks.auxiliary)

@@ -26,8 +26,9 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID], None]) -> Cel
         broker_connection_retry_on_startup=True,
         # Workers wait for a broker that is down, for as long as it takes.
         broker_connection_max_retries=None,
-        # The root logger is the program's.
+        # The root logger and standard output are the program's.
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_send_task_events=False,
     )
     if settings.broker_url:

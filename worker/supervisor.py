@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,12 +21,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import psutil
 import structlog
-from app.storage import Storage
 from sqlalchemy.exc import DBAPIError
 
 from app.jobs import Claim, Jobs
 from app.settings import Settings
+from app.storage import Storage
 from fastmtl.plan import Json
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
@@ -178,13 +180,13 @@ class Supervisor:
 
 def scratch_root(settings: Settings) -> Path:
     """Return the folder of this process's scratch folders."""
-    return settings.home.absolute() / "scratch" / str(os.getpid())
+    return settings.home.absolute() / "scratch" / f"{socket.gethostname()}-{os.getpid()}"
 
 
 def remove_left_scratch(settings: Settings) -> None:
-    """Remove the scratch folders of workers that are gone."""
-    for folder in (settings.home / "scratch").glob("*"):
-        if not Path(f"/proc/{folder.name}").exists():
+    """Remove the scratch folders of this host's workers that are gone; other hosts may share the home."""
+    for folder in (settings.home / "scratch").glob(f"{socket.gethostname()}-*"):
+        if not psutil.pid_exists(int(folder.name.rpartition("-")[2])):
             shutil.rmtree(folder, ignore_errors=True)
 
 

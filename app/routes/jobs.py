@@ -14,7 +14,7 @@ from app.routes.datasets import Cursor, Limit
 from app.schemas import JobOut, JobPage, NewJob, SelectionOut
 from app.selection_file import SelectionFormat, download, negotiate
 from app.state import Parts
-from app.submit import submit
+from app.submit import cancel, submit
 from app.views import chosen_rows, page_of_jobs, show_job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -58,7 +58,7 @@ def get_job(parts: Parts, job_id: JobId) -> JobOut:
 )
 def cancel_job(parts: Parts, job_id: JobId) -> JobOut:
     """Stop a job; what is done of it stays. Cancelling twice is the same as once."""
-    parts.jobs.cancel(job_id)
+    cancel(parts.database, parts.jobs, job_id)
     return show_job(parts.database, job_id)
 
 

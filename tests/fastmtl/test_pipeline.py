@@ -210,7 +210,6 @@ def test_datasets_that_contradict_one_another_are_refused(tasks: Tasks, message:
     assert (caught.value.field, str(caught.value)) == ("auxiliary", message)
 
 
-@pytest.mark.xfail(strict=True, reason="not refused yet")
 @pytest.mark.parametrize("trained_on", [RTE, MNLI], ids=["primary", "auxiliary"])
 def test_data_that_is_trained_on_may_not_be_the_validation_data(trained_on: TaskRef):
     with pytest.raises(InvalidConfig):
