@@ -28,7 +28,7 @@ class EmbeddedStack:
 
     def __init__(self, home: Path, port: int = 8000) -> None:
         self._home = home.absolute()
-        self._port = port if _is_free(port) else _free_port()
+        self._port = port if port and _is_free(port) else _free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.url = f"http://127.0.0.1:{self._port}"
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import CursorResult, Select, Update, exists, or_, select, text, update
+from sqlalchemy import CursorResult, Update, exists, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from app.db import Database
@@ -39,7 +39,6 @@ class Bell(Protocol):
 
     def ring(self, step_ids: list[uuid.UUID]) -> None:
         """Tell of each; may lose some."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,9 @@ class Jobs:
             step = session.get_one(Step, step_id, populate_existing=True)
             session.execute(
                 update(Job)
-                .where(Job.id.in_(_job_ids(step_id)), Job.status == Status.QUEUED)
+                .where(
+                    Job.id.in_(select(JobStep.job_id).where(JobStep.step_id == step_id)), Job.status == Status.QUEUED
+                )
                 .values(status=Status.RUNNING, started_at=self._clock())
             )
             spec = StepSpec.from_json(step.spec)
@@ -311,11 +312,6 @@ def _changed(session: Session, statement: Update) -> bool:
     result = session.execute(statement.execution_options(synchronize_session=False))
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
-
-
-def _job_ids(step_id: uuid.UUID) -> Select[uuid.UUID]:
-    """Return the ids of all jobs that need the step, as a subquery."""
-    return select(JobStep.job_id).where(JobStep.step_id == step_id)
 
 
 def _live_jobs(session: Session, step_id: uuid.UUID) -> Sequence[Job]:

@@ -1,0 +1,239 @@
+"""The whole path over HTTP with real processes: an API and workers, on files alone and on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import load_file
+from tiny import write_encoder
+from transformers import AutoModel
+
+from app.embedded import EmbeddedStack
+from fastmtl.client import Client, ServiceError
+
+Json = dict
+SMALL = {
+    "encoder": {"name": "tiny", "max_length": 24},
+    "budget": 20,
+    "discriminator": {"rows_per_task": 20, "epochs": 2, "learning_rate": 2e-3, "batch_size": 8},
+    "target": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8},
+    "finetuning": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8},
+    "precision": "fp32",
+}
+SLOW = {**SMALL, "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
+"""Long enough to be killed in the middle."""
+WAIT_SECONDS = 120
+
+
+class Service:
+    """A running service, its client, and what can be done to its processes."""
+
+    def __init__(self, stack: EmbeddedStack, client: Client, environment: dict[str, str]) -> None:
+        self.stack, self.client, self._environment = stack, client, environment
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        log = (Path(self._environment["FASTMTL_HOME"]) / "logs" / "more-workers.log").open("ab")
+        with log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "worker"], env=self._environment, stdout=log, stderr=log
+            )
+        self._workers.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            worker.wait(30)
+
+    def until(self, job: Json, wanted: Callable[[Json], object]) -> Json:
+        end = time.monotonic() + WAIT_SECONDS
+        while not wanted(state := self.client.job(job["id"])):
+            assert time.monotonic() < end, f"waited too long; the job is {state['status']}: {state['error']}"
+            assert state["status"] not in ("failed", "cancelled") or wanted(state), state["error"]
+            time.sleep(0.1)
+        return state
+
+
+@pytest.fixture
+def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The stack of processes, with a tiny encoder and leases short enough to wait for."""
+    encoders = {"tiny": f"folder:{write_encoder('bert', tmp_path / 'tiny')}", "gone": f"folder:{tmp_path / 'gone'}"}
+    settings = {
+        **stack,
+        "FASTMTL_ENCODERS": json.dumps(encoders),
+        "FASTMTL_LEASE_SECONDS": "3",
+        "FASTMTL_HEARTBEAT_SECONDS": "1",
+        "FASTMTL_SWEEP_SECONDS": "0.5",
+        "FASTMTL_RING_AGAIN_SECONDS": "5",
+        "FASTMTL_POLL_SECONDS": "0.05",
+        "FASTMTL_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    home = Path(stack["FASTMTL_HOME"])
+    with EmbeddedStack(home, port=0) as running, Client(running.url) as client:
+        started = Service(running, client, {**os.environ})
+        yield started
+        started.stop()
+
+
+def upload(service: Service, folder: Path, name: str, rows: int, seed: int) -> str:
+    """Upload single texts; the label is whether a cat is in them."""
+    draw = random.Random(seed)
+    places = ("river", "city", "train", "shop") if name != "unlike" else ("order", "refund", "price", "ten")
+    texts = [
+        f"the {draw.choice(('cat', 'dog', 'bird'))} runs in the {draw.choice(places)} {draw.choice(places)}"
+        for _ in range(rows)
+    ]
+    lines = ["text,label", *(f"{text},{'cat' if 'cat' in text else 'none'}" for text in texts)]
+    path = folder / f"{name}.csv"
+    path.write_text("\n".join(lines))
+    return str(service.client.upload(path)["id"])
+
+
+@pytest.fixture
+def request_of(service: Service, tmp_path: Path) -> Json:
+    """The datasets of a job, uploaded."""
+    return {
+        "primary": upload(service, tmp_path, "primary", 40, 1),
+        "validation": upload(service, tmp_path, "held", 30, 2),
+        "auxiliary": [upload(service, tmp_path, "alike", 60, 3), upload(service, tmp_path, "unlike", 60, 4)],
+    }
+
+
+def running(state: Json, step: str) -> Json | None:
+    return next((each for each in state["steps"] if each["name"] == step and each["status"] == "running"), None)
+
+
+def pids(kind: str, home: str) -> list[int]:
+    """Processes of this test's stack: `worker` or `child`."""
+    mark = {"worker": ["app.cli", "worker"], "child": ["worker.child"]}[kind]
+    found = []
+    for process in psutil.process_iter(["cmdline", "pid"]):
+        try:
+            ours = process.environ().get("FASTMTL_HOME") == home
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+        if ours and all(word in (process.info["cmdline"] or []) for word in mark):
+            found.append(process.pid)
+    return found
+
+
+def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_path):
+    job = service.client.submit(**request_of, config=SMALL, name="whole")
+    done = service.until(job, lambda state: state["status"] == "succeeded")
+    assert (done["progress"], {step["status"] for step in done["steps"]}) == (1.0, {"succeeded"})
+    selection = service.client.selection(job["id"])
+    assert len({(row["dataset_id"], row["row"]) for row in selection["rows"]}) == 20
+    assert selection["digest"] == done["selection"]["digest"]
+
+    stored = {each["name"] for each in service.client.artifacts(job["id"])}
+    promised = {"selection.parquet", "scores.parquet", "subset.parquet", "report.json", "model/config.json"}
+    promised |= {"model/heads.safetensors", "discriminator/model/heads.safetensors", "predictions.parquet"}
+    assert promised <= stored
+    scores = service.client.download(job["id"], "scores.parquet", tmp_path / "scores.parquet")
+    assert pq.read_metadata(scores).num_rows == 120
+    archive = service.client.download(job["id"], "model", tmp_path / "model.tar")
+    subprocess.run(["tar", "xf", str(archive)], cwd=tmp_path, check=True)
+    assert AutoModel.from_pretrained(tmp_path / "model").config.hidden_size == 32
+    assert "heads.0.weight" in load_file(tmp_path / "model" / "heads.safetensors")
+
+    second = service.client.submit(**request_of, config={**SMALL, "budget": 7})
+    chosen = service.until(second, lambda state: state["selection"])
+    assert [step["name"] for step in chosen["steps"] if step["reused"]] == ["discriminator", "score 1/1"]
+    assert service.client.selection(second["id"])["rows"] == selection["rows"][:7]
+
+    swapped = {"primary": request_of["auxiliary"][0], "auxiliary": [request_of["primary"], request_of["auxiliary"][1]]}
+    third = service.client.submit(**swapped, config={**SMALL, "budget": 7})
+    assert [step["name"] for step in third["steps"] if step["reused"]] == ["discriminator", "score 1/1"]
+    service.client.cancel(second["id"])
+    service.client.cancel(third["id"])
+
+
+@pytest.mark.parametrize("killed", ["worker", "child"])
+def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(service, request_of, stack, killed):
+    job = service.client.submit(**request_of, config=SLOW)
+    step = "finetune (selection)"
+    service.until(job, lambda state: running(state, step) and running(state, step)["progress"])
+    victims = pids(killed, stack["FASTMTL_HOME"])
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    assert victims
+    if killed == "worker":
+        service.start_worker()
+    again = service.until(job, lambda state: running(state, step) and running(state, step)["attempts"] == 2)
+    assert [each["attempts"] for each in again["steps"] if each["kind"] in ("discriminator", "score", "select")] == [
+        1
+    ] * 3
+    service.client.cancel(job["id"])
+
+
+def test_a_killed_step_leaves_the_same_bits_as_one_that_was_not(service, request_of, stack):
+    first = service.client.submit(**request_of, config=SMALL)
+    service.until(first, lambda state: running(state, "discriminator"))
+    for pid in pids("child", stack["FASTMTL_HOME"]):
+        os.kill(pid, signal.SIGKILL)
+    digest = service.until(first, lambda state: state["selection"])["selection"]["digest"]
+    reseeded = service.client.submit(**request_of, config={**SMALL, "seed": 5})
+    other = service.until(reseeded, lambda state: state["selection"])["selection"]["digest"]
+    assert (len(digest), digest == other) == (64, False)
+
+
+def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request_of, stack):
+    job = service.client.submit(**request_of, config=SLOW)
+    service.until(job, lambda state: running(state, "finetune (selection)"))
+    assert service.client.cancel(job["id"])["status"] == "cancelled"
+    end = time.monotonic() + 10
+    while pids("child", stack["FASTMTL_HOME"]):
+        assert time.monotonic() < end, "the step's process outlived its job"
+        time.sleep(0.1)
+    next_job = service.client.submit(**request_of, config={**SMALL, "budget": 3})
+    service.until(next_job, lambda state: state["selection"])
+    service.client.cancel(next_job["id"])
+
+
+def test_a_worker_that_is_asked_to_stop_gives_its_step_back_at_once(service, request_of, stack):
+    job = service.client.submit(**request_of, config=SLOW)
+    service.until(job, lambda state: running(state, "finetune (selection)"))
+    (worker,) = pids("worker", stack["FASTMTL_HOME"])
+    os.kill(worker, signal.SIGTERM)
+    state = service.until(job, lambda state: not running(state, "finetune (selection)"))
+    step = next(each for each in state["steps"] if each["name"] == "finetune (selection)")
+    assert (state["status"], step["status"], step["attempts"]) == ("running", "queued", 0)
+    service.client.cancel(job["id"])
+
+
+def test_two_workers_share_a_job_and_compute_every_step_once(service, request_of):
+    service.start_worker()
+    job = service.client.submit(**request_of, config={**SMALL, "compare": ["primary_only", "random"]})
+    done = service.until(job, lambda state: state["status"] == "succeeded")
+    assert {step["attempts"] for step in done["steps"]} == {1}
+
+
+def test_an_encoder_that_cannot_be_had_fails_the_job_with_a_sentence(service, request_of):
+    job = service.client.submit(**request_of, config={**SMALL, "encoder": {"name": "gone", "max_length": 24}})
+    failed = service.until(job, lambda state: state["status"] == "failed")
+    assert failed["error"]["type"] == "encoder-unavailable"
+    assert "there is no config.json in it" in failed["error"]["message"]
+
+
+def test_what_is_wrong_is_told_by_row_and_leaves_nothing(service, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("text,label\na cat,yes\n,no\n")
+    with pytest.raises(ServiceError, match=r"row 1 \(line 3\), column 'text': the text is empty"):
+        service.client.upload(path)
+    assert list(service.client.datasets()) == []
