@@ -45,15 +45,13 @@ def _convert(source: Path, target: Path, options: dict[str, Any]) -> dict[str, A
             source,
             target,
             file_format=FileFormat(file_format) if file_format else None,
-            columns=Columns(**options.get("columns", {})),
+            columns=Columns(**(options.get("columns") or {})),
             kind=TaskKind(kind) if kind else None,
         )
     except InvalidDataset as error:
         return {"problems": [asdict(problem) for problem in error.problems], "total": error.total}
-    plain = asdict(summary)
-    for field in ("labels", "examples"):
-        plain[field] = [each._asdict() for each in getattr(summary, field)]
-    return {"summary": {**plain, "lengths": summary.lengths._asdict()}}
+    labels = [{"label": each.label, "rows": each.rows} for each in summary.labels]
+    return {"summary": {**asdict(summary), "labels": labels}}
 
 
 if __name__ == "__main__":

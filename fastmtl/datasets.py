@@ -2,7 +2,7 @@
 
 Canonical: a Parquet file with the columns row (int64, counts data rows of the user's file from 0, so it is also the
 position), text_a, text_b (null for single texts) and label (int64 class index, or float64), in row groups of
-GROUP_ROWS. Nothing in it depends on names or times, so the same content has the same digest.
+GROUP_ROWS, or fewer where texts are long. Nothing in it depends on names or times: the same content, the same digest.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from fastmtl.artifacts import sha256
 from fastmtl.columns import Columns, resolve
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.labels import LabelCount, Labels
-from fastmtl.readers import FileFormat, Limits, RawRow, open_table, sniff
+from fastmtl.readers import FileFormat, Limits, RawRow, Table, not_storable, open_table, sniff
 from fastmtl.summary import Example, Lengths, Statistics
 
 __all__ = [
@@ -42,7 +42,10 @@ __all__ = [
 ]
 
 GROUP_ROWS = 8_192
+GROUP_CHARS = 2**23
+"""A row group ends, too, with the row that reaches so many characters: it is held in memory."""
 MAX_PROBLEMS = 20
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 METADATA = b"fastmtl"
 RAW_SCHEMA = pa.schema([("row", pa.int64()), ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.string())])
 
@@ -104,27 +107,41 @@ class Dataset:
     def labels(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
         """Return labels in the order given: int64 class indices, or float32."""
         values: npt.NDArray[np.int64] = self._take(rows, ["label"])["label"].to_numpy()
-        return values.astype(np.float32) if self.kind is TaskKind.REGRESSION else values
+        return values.astype(np.float32) if self.kind is TaskKind.REGRESSION else values.astype(np.int64)
 
     def batches(self, start: int, stop: int, size: int = GROUP_ROWS) -> Iterator[pa.Table]:
-        """Yield the rows [start, stop) as tables of at most `size` rows."""
-        for first in range(start, stop, size):
-            rows = np.arange(first, min(first + size, stop))
-            yield self._take(rows, ["row", "text_a", "text_b", "label"])
+        """Yield the rows [start, stop), in order, as tables of at most `size` rows; one row group is held at a time."""
+        with pq.ParquetFile(self.path) as file:
+            for group, (first, end) in enumerate(pairwise(_starts(file).tolist())):
+                if end <= start or stop <= first:
+                    continue
+                inside = file.read_row_group(group).slice(max(start - first, 0), min(stop, end) - max(start, first))
+                for offset in range(0, len(inside), size):
+                    yield inside.slice(offset, size)
 
     def _take(self, rows: npt.NDArray[np.int64] | None, columns: Sequence[str]) -> pa.Table:
-        """Read no more row groups than the rows stand in."""
+        """Read the row groups that the rows stand in, one at a time; raises IndexError for a row that is not there."""
         with pq.ParquetFile(self.path) as file:
             if rows is None:
                 return file.read(columns=list(columns))
-            groups, first = np.unique(np.asarray(rows) // GROUP_ROWS), {}
-            offset = 0
-            for group in groups.tolist():
-                first[group] = offset
-                offset += file.metadata.row_group(group).num_rows
-            table = file.read_row_groups(groups.tolist(), columns=list(columns))
-        places = [first[row // GROUP_ROWS] + row % GROUP_ROWS for row in np.asarray(rows).tolist()]
-        return table.take(pa.array(places, pa.int64()))
+            wanted = np.asarray(rows, dtype=np.int64)
+            if wanted.size and not 0 <= wanted.min() <= wanted.max() < self.rows:
+                raise IndexError(f"rows from {wanted.min()} to {wanted.max()} are asked for, of {self.rows}")
+            starts = _starts(file)
+            groups = np.searchsorted(starts, wanted, side="right") - 1
+            parts = [file.schema_arrow.empty_table().select(list(columns))]
+            for group in np.unique(groups).tolist():
+                places = wanted[groups == group] - starts[group]
+                parts.append(file.read_row_group(group, columns=list(columns)).take(pa.array(places)))
+        table = pa.concat_tables(parts)
+        order = np.argsort(groups, kind="stable")
+        return table if np.all(order[:-1] < order[1:]) else table.take(pa.array(np.argsort(order)))
+
+
+def _starts(file: pq.ParquetFile) -> npt.NDArray[np.int64]:
+    """Return the first row of every row group, and the number of rows."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    return np.cumsum([0, *sizes], dtype=np.int64)
 
 
 def convert(
@@ -144,13 +161,15 @@ def convert(
     found = sniff(source, file_format)
     table = open_table(source, found, limits)
     given = columns or Columns()
-    settled, rows = _pair_or_single(given, resolve(given, table.columns), table.rows)
+    settled, rows = _pair_or_single(given, resolve(given, table.columns), table)
     labels, statistics = Labels(kind is TaskKind.REGRESSION, limits.max_labels), Statistics(settled.text_b is not None)
     raw, partial = target.with_name(target.name + ".raw"), target.with_name(target.name + ".part")
     try:
         _write_raw(raw, _checked(rows, settled, labels, statistics, limits))
         regression, warnings = labels.settle(None if kind is None else kind is TaskKind.REGRESSION)
         classes = () if regression else labels.classes()
+        if regression:
+            _check_range(*labels.range(), settled)
         _write_canonical(raw, partial, classes, regression=regression, pair=settled.text_b is not None)
         os.replace(partial, target)
     finally:
@@ -171,11 +190,12 @@ def convert(
     )
 
 
-def _pair_or_single(given: Columns, found: Columns, rows: Iterator[RawRow]) -> tuple[Columns, Iterator[RawRow]]:
+def _pair_or_single(given: Columns, found: Columns, table: Table) -> tuple[Columns, Iterator[RawRow]]:
     """Take an inferred second text that is empty in the first row for a column that is not used.
 
     A later row that does fill it is then a problem.
     """
+    rows = table.rows([name for name in (found.text_a, found.text_b, found.label) if name is not None])
     first = next(rows, None)
     if first is None:
         return found, rows
@@ -189,7 +209,7 @@ def _pair_or_single(given: Columns, found: Columns, rows: Iterator[RawRow]) -> t
 def _without(raw: RawRow, name: str) -> RawRow:
     if raw.problem or not raw.cells.get(name):
         return raw
-    return replace(raw, problem=f"column {name!r} is filled here, but empty in row 0: all rows are pairs, or none is")
+    return raw._replace(problem=f"column {name!r} is filled here, but empty in row 0: all rows are pairs, or none is")
 
 
 def _checked(
@@ -197,22 +217,24 @@ def _checked(
 ) -> Iterator[tuple[int, str, str | None, str]]:
     """Yield (row, text_a, text_b, label) of every row; raises InvalidDataset with all that is wrong, up to a number."""
     problems: list[Problem] = []
-    for raw in rows:
-        if raw.row >= limits.max_rows:
-            raise InvalidDataset(
-                [*problems, Problem(f"more than {limits.max_rows:,} rows", row=raw.row, line=raw.line)]
-            )
-        good, wrong = _check_row(raw, columns, labels, limits)
-        problems += wrong
-        if len(problems) >= MAX_PROBLEMS:
-            break
-        if good and not problems:
-            statistics.add(*good)
-            yield good
+    try:
+        for raw in rows:
+            if raw.row >= limits.max_rows:
+                raise InvalidDataset([Problem(f"more than {limits.max_rows:,} rows", row=raw.row, line=raw.line)])
+            good, wrong = _check_row(raw, columns, labels, limits)
+            problems += wrong
+            if len(problems) >= MAX_PROBLEMS:
+                break
+            if good and not problems:
+                statistics.add(*good)
+                yield good
+    except InvalidDataset as error:  # the reader cannot go on; what was found before still counts
+        problems += error.problems
+        raise InvalidDataset(problems[:MAX_PROBLEMS]) from error
     if problems:
         raise InvalidDataset(problems[:MAX_PROBLEMS])
     if not statistics.rows:
-        raise InvalidDataset([Problem("the file has a header and no rows")])
+        raise InvalidDataset([Problem("the file has no rows: only a header, or not even that")])
 
 
 def _check_row(
@@ -226,7 +248,10 @@ def _check_row(
     for name in (columns.text_a, columns.text_b):
         if name is not None and (told := _check_text(raw, name, limits)):
             wrong.append(Problem(told, name, raw.row, raw.line))
-    label, told = labels.add(raw.cells.get(columns.label))
+    value, label = raw.cells.get(columns.label), None
+    told = _check_label(value, limits)
+    if not told:
+        label, told = labels.add(value)
     if told:
         wrong.append(Problem(told, columns.label, raw.row, raw.line))
     if wrong or label is None:
@@ -238,34 +263,47 @@ def _check_row(
 def _check_text(raw: RawRow, name: str, limits: Limits) -> str | None:
     """Return what is wrong with a text cell."""
     if name not in raw.cells:
-        return "the row has no such key, or the column holds no plain texts"
+        return f"the row has no key {name!r}"
     value = raw.cells[name]
     if value is None:
         return "the text is missing"
     if not isinstance(value, str):
         return f"a text is needed, found {type(value).__name__}"
-    if not value.strip():
+    if not value or value.isspace():
         return "the text is empty"
     if len(value) > limits.max_text_chars:
         return f"the text has {len(value):,} characters, and {limits.max_text_chars:,} are the most"
-    if "\0" in value:
-        return "the text holds a NUL character"
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return "the text holds half of a surrogate pair, which is no character"
-    return None
+    odd = not_storable(value)
+    return f"the text holds {odd}" if odd else None
+
+
+def _check_label(value: object, limits: Limits) -> str | None:
+    """Return what keeps a label from being stored; what it means is for Labels to say."""
+    if not isinstance(value, str):
+        return None
+    if len(value) > limits.max_label_chars:
+        return f"the label has {len(value):,} characters, and {limits.max_label_chars:,} are the most"
+    odd = not_storable(value)
+    return f"the label holds {odd}" if odd else None
+
+
+def _check_range(low: float, high: float, columns: Columns) -> None:
+    if max(abs(low), abs(high)) > FLOAT32_MAX:
+        told = f"labels from {low:g} to {high:g} do not fit into 32-bit floating point"
+        raise InvalidDataset([Problem(told, columns.label)])
 
 
 def _write_raw(path: Path, rows: Iterator[tuple[int, str, str | None, str]]) -> None:
     """Write checked rows, labels still as texts, a row group at a time."""
     with pq.ParquetWriter(path, RAW_SCHEMA, compression="zstd") as writer:
         group: list[tuple[int, str, str | None, str]] = []
+        chars = 0
         for row in rows:
             group.append(row)
-            if len(group) == GROUP_ROWS:
+            chars += len(row[1]) + len(row[2] or "")
+            if len(group) == GROUP_ROWS or chars >= GROUP_CHARS:
                 _write_group(writer, group)
-                group = []
+                group, chars = [], 0
         if group:
             _write_group(writer, group)
 
@@ -283,11 +321,12 @@ def _write_canonical(raw: Path, target: Path, classes: tuple[str, ...], *, regre
     fields.append(pa.field("label", pa.float64() if regression else pa.int64()))
     schema = pa.schema(fields, metadata={METADATA: about.encode()})
     with pq.ParquetFile(raw) as file, pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in file.iter_batches(GROUP_ROWS):
-            texts = batch.column("label")
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            texts = table["label"]
             if regression:
                 labels = texts.cast(pa.float64())
             else:
                 labels = pc.index_in(texts, pa.array(classes, pa.string())).cast(pa.int64())
-            columns = [*(batch.column(name) for name in ("row", "text_a", "text_b")), labels]
+            columns = [*(table[name] for name in ("row", "text_a", "text_b")), labels]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)

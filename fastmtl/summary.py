@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,8 @@ EXAMPLES = 5
 EXAMPLE_CHARS = 200
 
 
-class Lengths(NamedTuple):
+@dataclass(frozen=True)
+class Lengths:
     """Characters of a row, both texts together."""
 
     mean: float
@@ -21,7 +22,8 @@ class Lengths(NamedTuple):
     longest: int
 
 
-class Example(NamedTuple):
+@dataclass(frozen=True)
+class Example:
     """A row, its texts cut short."""
 
     row: int
