@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from app.cursors import Page, newest_first
@@ -20,10 +19,10 @@ from app.db import Database
 from app.errors import NotFound
 from app.models import Dataset
 from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
-from app.schemas import NO_CONTROLS, DatasetOut
+from app.schemas import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
-from fastmtl.datasets import FileFormat, TaskKind
+from fastmtl.datasets import FileFormat
 from fastmtl.errors import InvalidDataset, Problem
 
 log = structlog.get_logger()
@@ -37,26 +36,6 @@ FORMATS = {
 }
 SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JSONL, "parquet": FileFormat.PARQUET}
 MULTIPART = "multipart/form-data"
-
-
-class UploadOptions(BaseModel):
-    """How an upload is to be read; what is None is inferred."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=200,
-        pattern=NO_CONTROLS,
-        description="Name of the dataset; default: the file's.",
-        examples=["rte"],
-    )
-    format: FileFormat | None = Field(None, description="The file's format.", examples=["csv"])
-    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["premise"])
-    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
-    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
-    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
 
 
 class Datasets:

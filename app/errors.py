@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.schemas import NewJob
+from app.schemas import NewJob, UploadOptions
 from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
 
 log = structlog.get_logger()
@@ -178,7 +178,7 @@ def _describe(error: Json) -> Json:
     where, *path = [str(part) for part in error["loc"]]
     field = ".".join(path) or where
     if error["type"] == "extra_forbidden":
-        known = _fields_at(NewJob, path[:-1])
+        known = _fields_at(UploadOptions if where == "query" else NewJob, path[:-1])
         near = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return {"field": field, "message": f"unknown field {path[-1]!r}{hint}", "known": known}

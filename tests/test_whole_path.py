@@ -15,12 +15,15 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 from tiny import write_encoder
 from transformers import AutoModel
 
 from app.embedded import EmbeddedStack
 from fastmtl.client import Client, ServiceError
+from fastmtl.config import JobConfig
+from fastmtl.local import select_rows
 
 Json = dict
 SMALL = {
@@ -31,8 +34,10 @@ SMALL = {
     "finetuning": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 8},
     "precision": "fp32",
 }
-SLOW = {**SMALL, "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
-"""Long enough to be killed in the middle."""
+SLOW = {**SMALL, "discriminator": {**SMALL["discriminator"], "epochs": 100, "batch_size": 1}}
+"""A first step long enough to be ended in the middle."""
+SLOW_LAST = {**SMALL, "compare": [], "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
+"""A last training long enough to be killed in the middle."""
 WAIT_SECONDS = 120
 
 
@@ -166,7 +171,7 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
 
 @pytest.mark.parametrize("killed", ["worker", "child"])
 def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(service, request_of, stack, killed):
-    job = service.client.submit(**request_of, config=SLOW)
+    job = service.client.submit(**request_of, config=SLOW_LAST)
     step = "finetune (selection)"
     service.until(job, lambda state: running(state, step) and running(state, step)["progress"])
     victims = pids(killed, stack["FASTMTL_HOME"])
@@ -182,20 +187,34 @@ def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(serv
     service.client.cancel(job["id"])
 
 
-def test_a_killed_step_leaves_the_same_bits_as_one_that_was_not(service, request_of, stack):
-    first = service.client.submit(**request_of, config=SMALL)
-    service.until(first, lambda state: running(state, "discriminator"))
+def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one_go(
+    service, request_of, stack, tmp_path
+):
+    job = service.client.submit(**request_of, config=SMALL)
+    service.until(job, lambda state: running(state, "discriminator"))
     for pid in pids("child", stack["FASTMTL_HOME"]):
         os.kill(pid, signal.SIGKILL)
-    digest = service.until(first, lambda state: state["selection"])["selection"]["digest"]
-    reseeded = service.client.submit(**request_of, config={**SMALL, "seed": 5})
-    other = service.until(reseeded, lambda state: state["selection"])["selection"]["digest"]
-    assert (len(digest), digest == other) == (64, False)
+    chosen = service.until(job, lambda state: state["selection"])
+    service.client.cancel(job["id"])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = select_rows(
+        tmp_path / "primary.csv",
+        [tmp_path / "alike.csv", tmp_path / "unlike.csv"],
+        tmp_path / "alone",
+        config=JobConfig.model_validate(SMALL),
+        known_encoders=json.loads(os.environ["FASTMTL_ENCODERS"]),
+        device="cpu",
+        train=False,
+    )
+    torch.set_num_threads(threads)
+    attempts = next(step["attempts"] for step in chosen["steps"] if step["kind"] == "discriminator")
+    assert (attempts, chosen["selection"]["digest"]) == (2, alone.digest)
 
 
 def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request_of, stack):
     job = service.client.submit(**request_of, config=SLOW)
-    service.until(job, lambda state: running(state, "finetune (selection)"))
+    service.until(job, lambda state: running(state, "discriminator"))
     assert service.client.cancel(job["id"])["status"] == "cancelled"
     end = time.monotonic() + 10
     while pids("child", stack["FASTMTL_HOME"]):
@@ -208,11 +227,11 @@ def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request
 
 def test_a_worker_that_is_asked_to_stop_gives_its_step_back_at_once(service, request_of, stack):
     job = service.client.submit(**request_of, config=SLOW)
-    service.until(job, lambda state: running(state, "finetune (selection)"))
+    service.until(job, lambda state: running(state, "discriminator"))
     (worker,) = pids("worker", stack["FASTMTL_HOME"])
     os.kill(worker, signal.SIGTERM)
-    state = service.until(job, lambda state: not running(state, "finetune (selection)"))
-    step = next(each for each in state["steps"] if each["name"] == "finetune (selection)")
+    state = service.until(job, lambda state: not running(state, "discriminator"))
+    step = next(each for each in state["steps"] if each["name"] == "discriminator")
     assert (state["status"], step["status"], step["attempts"]) == ("running", "queued", 0)
     service.client.cancel(job["id"])
 

@@ -7,9 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from app.datasets import UploadOptions
 from app.routes.answers import problems
-from app.schemas import DatasetOut, DatasetPage
+from app.schemas import DatasetOut, DatasetPage, UploadOptions
 from app.state import Parts
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])

@@ -23,7 +23,7 @@ JobId = Annotated[uuid.UUID, Path(description="The job's id.")]
 _ROWS = {"schema": {"type": "string", "description": "The chosen rows."}}
 
 
-@router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(422))
+@router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(400, 422))
 def create_job(parts: Parts, request: NewJob, response: Response) -> JobOut:
     """Submit a selection job; it is then worked on in the background."""
     job_id = submit(parts.database, parts.jobs, parts.settings, request)

@@ -1,0 +1,103 @@
+"""An API in this process, whose jobs are worked by hand."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fastapi.testclient import TestClient
+from lives import Bell
+
+from app.jobs import Claim, Jobs
+from app.main import create_app
+from app.settings import Settings
+from app.state import State
+
+CSV = "text,label\nthe cat runs,yes\nthe dog runs,no\na bird sings,no\n"
+
+
+class Api:
+    """Client and parts of a running application."""
+
+    def __init__(self, client: TestClient, home: Path) -> None:
+        self.client, self.home = client, home
+        self.parts: State = client.app.state.parts  # type: ignore[attr-defined]
+        self.jobs: Jobs = self.parts.jobs
+
+    def upload(self, body: str | bytes = CSV, **options: str) -> dict:
+        answer = self.client.post("/v1/datasets", params=options, content=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def request(self, rows: int = 40, **config: object) -> dict:
+        """A job's request over two fresh datasets of `rows` rows each."""
+        ids = [self.upload(many(rows, name), name=name)["id"] for name in ("primary", "other")]
+        return {"primary": ids[0], "auxiliary": ids[1:], "config": {"seen_rows": "include", "budget": 5, **config}}
+
+    def submit(self, **config: object) -> dict:
+        answer = self.client.post("/v1/jobs", json=self.request(**config))
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def job(self, job: dict) -> dict:
+        return self.client.get(f"/v1/jobs/{job['id']}").json()
+
+    def claim(self, job: dict, name: str) -> Claim:
+        """Claim a queued step by its name in the job."""
+        step = next(each for each in self.job(job)["steps"] if each["name"] == name)
+        claim = self.jobs.claim(uuid.UUID(step["id"]), "by hand")
+        assert claim is not None, f"{name} is {step['status']}"
+        return claim
+
+    def finish(self, job: dict, name: str, files: dict[str, bytes] | None = None, result: dict | None = None) -> None:
+        """Finish a step with these files."""
+        claim = self.claim(job, name)
+        with self.parts.storage.incoming() as folder:
+            for path, content in (files or {}).items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+            stored = self.parts.storage.store_folder(folder, f"steps/{claim.step_id}/{claim.fence}")
+        assert self.jobs.finish(claim, stored, result or {})
+
+    def choose(self, job: dict) -> None:
+        """Finish the steps up to the selection: rows 4, 3, 2, 1, 0 of `other`."""
+        self.finish(job, "discriminator")
+        self.finish(job, "score 1/1")
+        counts = {"rows": 40, "seen": 0, "eligible": 40, "selected": 5, "share": 1.0, "random_share": 1.0}
+        result = {"digest": "d" * 64, "counts": {"other": counts}}
+        self.finish(
+            job, "select", {"selection.parquet": selection(), "counts.json": json.dumps(result).encode()}, result
+        )
+
+    def traces(self) -> list[str]:
+        """Every stored file, and how many rows the tables hold: what a refused request must leave as it was."""
+        files = [str(path) for path in (self.home / "storage").rglob("*") if path.is_file()]
+        held = [self.client.get(f"/v1/{name}?limit=200").json()["items"] for name in ("datasets", "jobs")]
+        return sorted(files) + [each["id"] for items in held for each in items]
+
+
+def many(rows: int, word: str) -> str:
+    return "text,label\n" + "".join(f"{word} number {row},{('yes', 'no')[row % 2]}\n" for row in range(rows))
+
+
+def selection(key: str = "other") -> bytes:
+    table = pa.table(
+        {
+            "rank": np.arange(1, 6),
+            "dataset": [key] * 5,
+            "row": np.arange(4, -1, -1),
+            "score": np.linspace(0.75, 0.25, 5, dtype=np.float32),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def api(home: Path, **settings: object) -> TestClient:
+    """Return a client of an embedded service; use it as a context manager."""
+    return TestClient(create_app(Settings(home=home, **settings), Bell()), raise_server_exceptions=False)
