@@ -54,13 +54,14 @@ def demo(
     primary: Annotated[str | None, typer.Option(help="Name of the primary's folder.")] = None,
     budget: Annotated[int | None, typer.Option(help="Auxiliary rows to choose.")] = None,
     max_rows: Annotated[int, typer.Option(help="Rows taken of each auxiliary task; 0 takes all.")] = 2000,
+    rows_per_task: Annotated[int, typer.Option(help="Rows of each task that train the discriminator.")] = 150,
     home: Annotated[Path, typer.Option(help="Folder for the service's files and the results.")] = Path("fastmtl-demo"),
     stay: Annotated[bool | None, typer.Option(help="Keep the service running at the end.")] = None,
 ) -> None:
     """Start the embedded stack, run a selection job from upload to download, and show what came out."""
     from app.demo import Demo
 
-    run = Demo(home, data, primary, budget, max_rows or None)
+    run = Demo(home, data, primary, budget, max_rows or None, rows_per_task)
     raise typer.Exit(run.run(stay=sys.stdout.isatty() if stay is None else stay))
 
 

@@ -27,13 +27,20 @@ class Demo:
     """One run of the demonstration."""
 
     def __init__(
-        self, home: Path, data: Path | None, primary: str | None, budget: int | None, max_rows: int | None
+        self,
+        home: Path,
+        data: Path | None,
+        primary: str | None,
+        budget: int | None,
+        max_rows: int | None,
+        rows_per_task: int,
     ) -> None:
         self._home = home
         self._data = data
         self._primary = primary
         self._budget = budget
         self._max_rows = max_rows
+        self._rows_per_task = rows_per_task
         self._console = Console(highlight=False)
 
     def run(self, *, stay: bool) -> int:
@@ -60,7 +67,7 @@ class Demo:
         request = self._upload(client, data)
         budget = self._budget or _usual_budget(request)
         del request["rows"]
-        config = {"preset": "small", "budget": budget, **_sizes(data)}
+        config = {"preset": "small", "budget": budget, "discriminator": {"rows_per_task": self._rows_per_task}}
         job = self._job(client, stack, request, config)
         results = self._download(client, job)
         report = json.loads((results / "report.json").read_text())
@@ -150,8 +157,3 @@ class Demo:
 def _usual_budget(request: Json) -> int:
     """Return 1,000, or a fifth of a small pool."""
     return min(GLUE_BUDGET, max(1, round(POOL_SHARE * sum(request["rows"]))))
-
-
-def _sizes(data: DemoData) -> Json:
-    """Return sizes that keep the demonstration short on two cores."""
-    return {"discriminator": {"rows_per_task": 150}}

@@ -31,11 +31,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
-    # For CPUs and the packaged encoder: a small encoder wants a larger step, and reaches its plateau in fewer passes.
+    # For CPUs and the packaged encoder: a small encoder wants a larger step.
     "small": {
         "discriminator": {"epochs": 3, "learning_rate": 1e-4},
-        "target": {"epochs": 1, "learning_rate": 1e-4},
-        "finetuning": {"epochs": 3, "learning_rate": 5e-5},
+        "target": {"learning_rate": 1e-4},
+        "finetuning": {"learning_rate": 5e-5},
     },
 }
 

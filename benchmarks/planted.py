@@ -1,0 +1,109 @@
+"""Planted rows: does the method find rows of the primary's own kind that are hidden among others?
+
+Half of 2,400 rows of a task is the primary; the other half is hidden among 1,500 rows of each other task, as a dataset
+of its own or mixed into another. The budget is the number of hidden rows left to choose (those that train the
+discriminator are not). The figure is the share of the chosen rows that are hidden ones.
+
+    python benchmarks/planted.py --data GLUE --primary rte --host own --loss ce --seed 0
+    python benchmarks/planted.py --data GLUE --primary mrpc --host qqp --seed 0
+
+GLUE is a folder with TASK/train.parquet (columns text_a, text_b, label). Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fastmtl.artifacts import sha256
+from fastmtl.config import JobConfig
+from fastmtl.datasets import convert
+from fastmtl.local import select_rows
+from fastmtl.steps.discriminator import draw_rows
+
+TASKS = ("rte", "mrpc", "stsb", "cola", "sst2", "mnli", "qqp", "qnli")
+PLANTED_ROWS, OTHER_ROWS = 2_400, 1_500
+
+
+def build(data: Path, folder: Path, primary: str, host: str, seed: int) -> tuple[dict[str, Path], np.ndarray]:
+    """Write the files; return them by name, primary first, and the numbers of the hidden rows in their dataset."""
+    generator = np.random.default_rng(seed)
+    tables = {}
+    own = _draw(data / primary / "train.parquet", PLANTED_ROWS, generator)
+    half = PLANTED_ROWS // 2
+    tables["primary"], hidden = own.slice(0, half), own.slice(half)
+    for task in TASKS:
+        if task != primary:
+            tables[task] = _draw(data / task / "train.parquet", OTHER_ROWS, generator)
+    numbers = np.arange(half)
+    if host == "own":
+        tables["own"] = hidden
+    else:
+        mixed = pa.concat_tables([tables[host], hidden])
+        order = generator.permutation(mixed.num_rows)
+        tables[host], numbers = mixed.take(order), np.flatnonzero(order >= OTHER_ROWS)
+    files = {name: folder / f"{name}.parquet" for name in tables}
+    for name, table in tables.items():
+        pq.write_table(table, files[name])
+    return files, numbers
+
+
+def _draw(path: Path, rows: int, generator: np.random.Generator) -> pa.Table:
+    table = pq.read_table(path, columns=["text_a", "text_b", "label"])
+    return table.take(generator.permutation(table.num_rows)[:rows])
+
+
+def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -> dict[str, object]:
+    """Return precision and chance for one primary, one hiding place and one seed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files, hidden = build(data, Path(scratch), primary, host, seed)
+        canonical = Path(scratch) / "canonical"
+        rows = convert(files[host], canonical).rows
+        trained_on = draw_rows(sha256(canonical), rows, config.discriminator.rows_per_task, config.seed)
+        left = np.setdiff1d(hidden, trained_on)
+        config = config.model_copy(update={"budget": len(left)})
+        began = time.monotonic()
+        names = [name for name in files if name != "primary"]
+        result = select_rows(
+            files["primary"], [files[name] for name in names], Path(scratch) / "out", config=config, train=False
+        )
+        chosen = pq.read_table(result.folder / "selection.parquet").to_pylist()
+        there = set(left.tolist())
+        found = sum(each["dataset"] == host and each["row"] in there for each in chosen)
+        return {
+            "primary": primary,
+            "host": host,
+            "loss": config.discriminator.loss,
+            "seed": seed,
+            "budget": len(left),
+            "precision": round(found / len(left), 4),
+            "chance": round(len(left) / sum(each["eligible"] for each in result.counts.values()), 4),
+            "seconds": round(time.monotonic() - began),
+        }
+
+
+def main() -> None:
+    """Measure once and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--primary", choices=TASKS, default="rte")
+    parser.add_argument("--host", default="own", help="'own', or the task that the rows are mixed into")
+    parser.add_argument("--loss", choices=("ce", "bce"), default="ce")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--config", type=json.loads, default={}, help="more of a JobConfig, as JSON")
+    given = parser.parse_args()
+    settings = {"preset": "small", "seed": given.seed, **given.config}
+    settings["discriminator"] = {"loss": given.loss, **settings.get("discriminator", {})}
+    config = JobConfig.model_validate(settings)
+    print(json.dumps(measure(given.data, given.primary, given.host, config, given.seed)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
