@@ -2,8 +2,8 @@
 
     python benchmarks/glue_select.py --data GLUE --max-rows 6000 --epochs 5
 
-GLUE is a folder with TASK/train.parquet. Trains TD-MTDNN on 500 rows of each task, scores every row, selects; prints one
-line of JSON with the rows chosen by dataset and, for each step, seconds and rows a second.
+GLUE is a folder with TASK/train.parquet. Trains TD-MTDNN on 500 rows of each task, scores every row, selects; prints
+one line of JSON with the rows chosen by dataset and, for each step, seconds and rows a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Planted rows: does the method find rows of the primary's own kind that are hidden among others?
+"""Planted rows: how many of the rows of its own kind, hidden among others, the method finds.
 
 Half of 2,400 rows of a task is the primary; the other half is hidden among 1,500 rows of each other task, as a dataset
 of its own or mixed into another. The budget is the number of hidden rows left to choose (those that train the

@@ -30,7 +30,7 @@ def test_the_papers_preset_is_the_default():
 def test_a_preset_fills_what_the_user_did_not_write():
     config = JobConfig(preset="small", discriminator={"epochs": 7})
     assert (config.discriminator.epochs, config.discriminator.learning_rate) == (7, 1e-4)
-    assert (config.target.epochs, config.target.learning_rate, config.finetuning.epochs) == (1, 1e-4, 3)
+    assert (config.target.epochs, config.target.learning_rate, config.finetuning.epochs) == (3, 1e-4, 5)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
