@@ -11,6 +11,7 @@ import httpx2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from fastmtl.datasets import Columns, Dataset, TaskKind, convert
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -112,8 +113,8 @@ def _fetch_glue(folder: Path) -> Path | None:
     try:
         with httpx2.Client(base_url=endpoint, timeout=HUB_SECONDS, follow_redirects=True) as hub:
             for task in GLUE_TASKS:
-                for split in ("train", "validation"):
-                    _fetch(hub, task, GLUE_VALIDATION.get(task, split) if split == "validation" else split, folder)
+                _fetch(hub, task, "train", folder)
+                _fetch(hub, task, GLUE_VALIDATION.get(task, "validation"), folder)
     except httpx2.HTTPError:
         return None
     return folder

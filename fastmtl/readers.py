@@ -158,16 +158,19 @@ def _csv_rows(path: Path, delimiter: str, limits: Limits) -> Iterator[tuple[int,
     before = csv.field_size_limit(limits.max_row_bytes)  # is global; Lines is what bounds a row
     try:
         with path.open("rb") as file:
-            lines = Lines(file, limits.max_row_bytes)
-            try:
-                for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-                    line = lines.end_row()
-                    if cells:
-                        yield line, cells
-            except csv.Error as error:
-                raise lines.wrong(_csv_told(error), lines.end_row()) from error
+            yield from _csv_cells(Lines(file, limits.max_row_bytes), delimiter)
     finally:
         csv.field_size_limit(before)
+
+
+def _csv_cells(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    try:
+        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+            line = lines.end_row()
+            if cells:
+                yield line, cells
+    except csv.Error as error:
+        raise lines.wrong(_csv_told(error), lines.end_row()) from error
 
 
 def _csv_told(error: csv.Error) -> str:
@@ -280,12 +283,15 @@ def _parquet_rows(path: Path, schema: pa.Schema, names: Sequence[str], limits: L
         with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
             size = _batch_rows(file.metadata, path.stat().st_size, limits)
             for batch in file.iter_batches(size, columns=list(names)):
-                cells = _cells(batch, row, limits)
-                for values in zip(*cells.values(), strict=True):
-                    yield RawRow(row, None, dict(zip(cells, values, strict=True)))
-                    row += 1
+                yield from _batch_of_rows(_cells(batch, row, limits), row)
+                row += len(batch)
     except UNREADABLE as error:
         raise InvalidDataset([Problem(f"the Parquet file is damaged: {_told(error)}", row=row)]) from error
+
+
+def _batch_of_rows(cells: dict[str, list[Any]], first: int) -> Iterator[RawRow]:
+    for row, values in enumerate(zip(*cells.values(), strict=True), first):
+        yield RawRow(row, None, dict(zip(cells, values, strict=True)))
 
 
 def _batch_rows(metadata: pq.FileMetaData, file_bytes: int, limits: Limits) -> int:

@@ -9,7 +9,6 @@ import uuid
 from typing import Any
 
 import structlog
-from app.storage import Storage
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +16,7 @@ from app.db import Database
 from app.jobs import Jobs
 from app.queue import Queue
 from app.settings import Settings
+from app.storage import Storage
 from worker.celery import worker_app
 from worker.supervisor import Supervisor, remove_left_scratch
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastmtl.datasets import TaskKind
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastmtl.datasets import TaskKind
 from fastmtl.evaluation import compare, measure, predictions, split
 
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from fastmtl.datasets import TaskKind
 
+from fastmtl.datasets import TaskKind
 from fastmtl.losses import discriminator_loss, positive_weights, probabilities, task_loss
 
 LOGITS = torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.3, -0.2]])  # [B=2, T=3]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fastmtl.datasets import TaskKind
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
+from fastmtl.datasets import TaskKind
 from fastmtl.errors import EncoderUnavailable, InvalidConfig
 from fastmtl.model import MtDnn, Task, load_checkpoint, load_model, save_model
 from fastmtl.tokens import tokenize

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fastmtl.datasets import TaskKind
 from torch.nn import functional
 
 from fastmtl.batches import TaskRows, training_batches
 from fastmtl.config import TrainingConfig
+from fastmtl.datasets import TaskKind
 from fastmtl.device import Machine
 from fastmtl.model import MtDnn, Task, load_checkpoint
 from fastmtl.plan import silent
