@@ -38,6 +38,7 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
         settings.home.mkdir(parents=True, exist_ok=True)
         parts = assemble(settings, bell or Queue(settings))
         await run_in_threadpool(parts.database.migrate)
+        await run_in_threadpool(parts.storage.remove_left)
         app.state.parts = parts
         yield
         parts.database.close()

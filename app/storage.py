@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from app.jobs import StoredFile
 from fastmtl.artifacts import list_files
+
+LEFT_SECONDS = 24 * 3600
 
 
 class Storage:
@@ -32,6 +35,12 @@ class Storage:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_left(self) -> None:
+        """Remove what uploads left that were cut off by the end of their process, a day after."""
+        for folder in self._incoming.iterdir():
+            if time.time() - folder.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, source: Path, key: str) -> None:
         """Move a file to its key, on disk before it can be seen."""

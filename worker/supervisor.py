@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -49,16 +48,22 @@ class Outcome(Enum):
     """The worker stops: the step goes back."""
 
 
-@dataclass
 class Child:
     """A running step."""
 
-    process: subprocess.Popen[str]
-    progress: Json | None = None
-    error: Json | None = None
-    again: bool = True
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.progress: Json | None = None
+        self.error: Json | None = None
+        self.again = True
+        self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
+        self._listener.start()
 
-    def listen(self) -> None:
+    def hear_out(self) -> None:
+        """Wait until its last line is read; it has ended."""
+        self._listener.join()
+
+    def _listen(self) -> None:
         """Read the child's lines until it closes them."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -85,15 +90,11 @@ class Supervisor:
             if missing:
                 self._jobs.fail(claim, _error("dataset-deleted", "a dataset of this job was deleted"), again=False)
                 return
+            for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
+                self._storage.delete_prefix(_prefix(claim, older))
             child = self._start(claim, folder)
             outcome = self._watch(claim, child)
-            if outcome is Outcome.DONE:
-                self._store(claim, folder)
-            elif outcome is Outcome.FAILED:
-                error, again = _failure(child)
-                _patiently(lambda: self._jobs.fail(claim, error, again=again))
-            elif outcome is Outcome.STOPPED:
-                self._jobs.give_back(claim)
+            self._settle(claim, child, outcome, folder)
         log.info(
             "step.ended",
             step_id=str(claim.step_id),
@@ -102,6 +103,20 @@ class Supervisor:
             outcome=outcome.value,
             seconds=round(time.monotonic() - began, 2),
         )
+
+    def _settle(self, claim: Claim, child: Child, outcome: Outcome, folder: Path) -> None:
+        """Write down how the child ended."""
+        if outcome is Outcome.DONE:
+            try:
+                self._store(claim, folder)
+            except OSError as error:
+                told = _error("storage", f"the step's files could not be stored: {error.strerror}")
+                _patiently(lambda: self._jobs.fail(claim, told, again=True))
+        elif outcome is Outcome.FAILED:
+            reason, again = _failure(child)
+            _patiently(lambda: self._jobs.fail(claim, reason, again=again))
+        elif outcome is Outcome.STOPPED:
+            self._jobs.give_back(claim)
 
     @contextlib.contextmanager
     def _scratch(self, claim: Claim) -> Iterator[Path]:
@@ -130,9 +145,7 @@ class Supervisor:
             env={"OMP_WAIT_POLICY": "passive", **os.environ},  # spinning threads collapse when cores are shared
             start_new_session=True,  # Ctrl-C in a terminal is the worker's to answer
         )
-        child = Child(process)
-        threading.Thread(target=child.listen, name="listen", daemon=True).start()
-        return child
+        return Child(process)
 
     def _input(self, fingerprint: str, names: dict[str, str], folder: Path) -> Path:
         """Put the files of a needed step under one folder, by link."""
@@ -171,7 +184,7 @@ class Supervisor:
     def _store(self, claim: Claim, folder: Path) -> None:
         """Store the step's files, then make them known; a step that was given away meanwhile changes nothing."""
         result: Json = json.loads((folder / RESULT).read_text())
-        prefix = f"steps/{claim.step_id}/{claim.fence}"
+        prefix = _prefix(claim, claim.fence)
         _patiently(lambda: self._jobs.beat(claim, None))
         files = self._storage.store_folder(folder / OUTPUT, prefix)
         if not _patiently(lambda: self._jobs.finish(claim, files, result)):
@@ -190,6 +203,11 @@ def remove_left_scratch(settings: Settings) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _prefix(claim: Claim, fence: int) -> str:
+    """Return the storage prefix of an attempt's files: no two attempts ever write to the same place."""
+    return f"steps/{claim.step_id}/{fence}"
+
+
 def _end(child: Child, outcome: Outcome) -> Outcome:
     """Kill the child and wait until it is gone: it keeps nothing that is worth a goodbye."""
     child.process.kill()
@@ -199,6 +217,7 @@ def _end(child: Child, outcome: Outcome) -> Outcome:
 
 def _failure(child: Child) -> tuple[Json, bool]:
     """Return what went wrong, and whether another attempt may end otherwise."""
+    child.hear_out()
     code = child.process.returncode
     if child.error:
         return child.error, child.again
