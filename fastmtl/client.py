@@ -5,7 +5,7 @@ primary = client.upload("rte.csv")
 auxiliary = [client.upload(path) for path in ("mnli.parquet", "qqp.tsv")]
 job = client.submit(primary["id"], [each["id"] for each in auxiliary], config={"budget": 1000})
 for state in client.watch(job["id"]):
-print(state["status"], state["progress"])
+    print(state["status"], state["progress"])
 client.download(job["id"], "selection.parquet", "selection.parquet")
 """
 

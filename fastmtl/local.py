@@ -1,7 +1,5 @@
 """The whole path in this process, with no service: files in, selected rows and a report out.
 
-from fastmtl.local import select_rows
-
 result = select_rows("rte.csv", ["mnli.parquet", "qqp.tsv"], "out", config=JobConfig(preset="small", budget=500))
 result.counts      # by dataset: how many rows were chosen of how many
 """

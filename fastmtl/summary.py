@@ -58,7 +58,7 @@ class Statistics:
         """Return how long rows are."""
         values = np.frombuffer(self._lengths, dtype=np.uint32)
         median, p95 = np.quantile(values, [0.5, 0.95]).tolist()
-        return Lengths(round(float(values.mean()), 1), median, p95, int(values.max()))
+        return Lengths(round(float(values.mean()), 1), median, round(p95, 1), int(values.max()))
 
     def duplicates(self) -> int:
         """Return how many rows repeat an earlier one, told by 64-bit hashes of the texts."""

@@ -1,0 +1,94 @@
+"""`fastmtl select`: what a shell sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tiny import write_encoder
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.local_command import read_config
+from fastmtl.errors import InvalidConfig
+
+NO_OPTIONS = {"budget": None, "preset": None, "loss": None, "seed": None, "encoder": None}
+SMALL = {
+    "encoder": {"max_length": 16},
+    "discriminator": {"rows_per_task": 8, "epochs": 1},
+    "target": {"epochs": 1},
+    "finetuning": {"epochs": 1},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two tasks, a tiny encoder and a config that is quick."""
+    for name, word in (("cats", "cat"), ("shops", "shop")):
+        rows = [f"the {word} is {('old', 'new')[row % 2]} {row},{row % 2}" for row in range(30)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]))
+    write_encoder("bert", tmp_path / "encoder")
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    return tmp_path
+
+
+def select(folder: Path, *options: str):
+    files = ["--primary", folder / "cats.csv", "--auxiliary", folder / "shops.csv", "--output", folder / "out"]
+    settings = ["--config", folder / "config.json", "--encoder", folder / "encoder", "--device", "cpu"]
+    return CliRunner().invoke(app, ["select", *map(str, [*files, *settings]), *options])
+
+
+def test_rows_are_chosen_trained_on_and_shown(folder):
+    result = select(folder, "--budget", "5")
+    assert result.exit_code == 0, result.output
+    assert pq.read_metadata(folder / "out" / "selection.parquet").num_rows == 5
+    assert "5 rows chosen" in result.output
+    assert "without auxiliary rows" in result.output
+    assert (folder / "out" / "model" / "model.safetensors").is_file()
+
+
+def test_a_selection_alone_trains_nothing_after_it(folder):
+    result = select(folder, "--budget", "5", "--no-train")
+    assert result.exit_code == 0, result.output
+    assert not (folder / "out" / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--budget", "23"], "a budget of 23 rows, but only 22 are eligible"),
+        (["--budget", "0"], "budget: Input should be greater than or equal to 1, found 0"),
+        (["--preset", "big"], "preset: Input should be 'paper' or 'small', found 'big'"),
+        (["--loss", "mse"], "discriminator.loss: Input should be 'ce' or 'bce', found 'mse'"),
+        (["--budget", "5", "--device", "cuda:7"], "cuda:7"),
+        (["--validation", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_what_the_user_can_mend_is_told_without_a_trace(folder, options, told):
+    result = select(folder, *options)
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_encoder_gets_a_list_of_those_there_are(folder):
+    result = select(folder, "--encoder", "bert-bass-cased")
+    assert result.exit_code == 2
+    assert "bert-base-cased" in result.output
+
+
+def test_options_win_over_the_file(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"budget": 7, "seed": 3, "discriminator": {"epochs": 9}}))
+    config = read_config(path, {**NO_OPTIONS, "budget": 8, "loss": "bce"})
+    assert (config.budget, config.seed) == (8, 3)
+    assert (config.discriminator.loss, config.discriminator.epochs) == ("bce", 9)
+
+
+def test_a_file_that_is_not_json_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("budget: 7")
+    with pytest.raises(InvalidConfig, match=r"config.json is not JSON"):
+        read_config(path, NO_OPTIONS)
