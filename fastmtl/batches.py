@@ -1,6 +1,10 @@
-"""Which rows form a batch. Training: one task a batch, rows of like length together, seeded. Inference: by tokens.
+"""Which rows form a batch. Training: one task a batch, drawn at random, seeded. Inference: by tokens.
 
-Letters: B rows in a batch · n rows of a task.
+A training batch is a random draw, and only inside it are rows of like length encoded together. Batches of rows of like
+length would need less padding still, but each would then tell its task apart by length, and a task of few rows would
+give the same batches in every epoch: the discriminator learns less (`benchmarks/planted.py`).
+
+Letters: B rows in a batch, b of them in a group · L tokens · n rows of a task.
 """
 
 from __future__ import annotations
@@ -14,8 +18,6 @@ import torch
 
 from fastmtl.tokens import Rows, Tokens
 
-BUCKET_BATCHES = 16
-"""Batches drawn together and sorted by length: enough to save padding, few enough to keep the order random."""
 INFERENCE_TOKENS = 8192
 """Tokens of an inference batch, padding included."""
 
@@ -39,10 +41,12 @@ class Batch:
 
     source: TaskRows
     rows: Rows
+    """[B], the shortest first."""
 
-    def inputs(self, device: str) -> dict[str, torch.Tensor]:
-        """Return the encoder's inputs, [B, L]."""
-        return self.source.tokens.padded(self.rows, device)
+    def groups(self, count: int, device: str) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the encoder's inputs, [b, L] each, for at most `count` groups of like length: end to end, the rows."""
+        for rows in np.array_split(self.rows, min(count, len(self.rows))):
+            yield self.source.tokens.padded(rows, device)
 
     def labels(self, device: str) -> torch.Tensor:
         """Return [B]."""
@@ -59,7 +63,7 @@ def training_batches(sources: Sequence[TaskRows], batch_size: int, seed: int, ep
     batches = [
         Batch(source, rows)
         for source in sources
-        for rows in _bucketed(_epoch_rows(source, generator), source.tokens.lengths, batch_size)
+        for rows in _cut(_epoch_rows(source, generator), source.tokens.lengths, batch_size)
     ]
     return [batches[index] for index in generator.permutation(len(batches))]
 
@@ -89,10 +93,8 @@ def _epoch_rows(source: TaskRows, generator: np.random.Generator) -> Rows:
     return np.concatenate([rows, *again])
 
 
-def _bucketed(rows: Rows, lengths: npt.NDArray[np.int64], batch_size: int) -> Iterator[Rows]:
-    """Cut shuffled rows into batches of like length: sort within buckets, then cut."""
-    bucket = batch_size * BUCKET_BATCHES
-    for start in range(0, len(rows), bucket):
-        part = rows[start : start + bucket]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        yield from (part[cut : cut + batch_size] for cut in range(0, len(part), batch_size))
+def _cut(rows: Rows, lengths: npt.NDArray[np.int64], batch_size: int) -> Iterator[Rows]:
+    """Cut shuffled rows into batches, each with its shortest rows first."""
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        yield batch[np.argsort(lengths[batch], kind="stable")]

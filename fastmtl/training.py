@@ -83,7 +83,8 @@ def _step(
 ) -> torch.Tensor:
     """Take one optimiser step; return its loss."""
     with machine.autocast():
-        features = model.features(batch.inputs(machine.device))  # [B, H]
+        groups = batch.groups(machine.groups, machine.device)
+        features = torch.cat([model.features(inputs) for inputs in groups])  # [B, H]
     loss = loss_of(model, features, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)

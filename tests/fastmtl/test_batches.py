@@ -37,6 +37,24 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others(
     assert order(1, 0) != order(2, 0)
 
 
+def test_a_batch_is_a_random_draw_whatever_the_lengths():
+    source = rows_of(0, [1 + row for row in range(64)])
+    together = [set(batch.rows.tolist()) for epoch in range(5) for batch in training_batches([source], 8, 0, epoch)]
+    longest = [max(rows) for rows in together]
+    assert len({frozenset(rows) for rows in together}) == len(together)
+    assert np.mean(longest) > 50  # of rows of like length it would be 36, of a random draw 57
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 50])
+def test_the_groups_of_a_batch_are_its_rows_end_to_end_without_much_padding(count):
+    source = rows_of(0, [9, 1, 8, 2, 7, 3, 6])
+    (batch,) = training_batches([source], 7, seed=0, epoch=0)
+    groups = list(batch.groups(count, "cpu"))
+    told = [length for group in groups for length in group["attention_mask"].sum(1).tolist()]
+    assert told == sorted([9, 1, 8, 2, 7, 3, 6]) == source.tokens.lengths[batch.rows].tolist()
+    assert len(groups) == min(count, 7)
+
+
 @pytest.mark.parametrize(("rows", "extra"), [(5, 3), (5, 5), (5, 12), (1, 4)])
 def test_extra_rows_are_drawn_as_evenly_as_can_be(rows, extra):
     batches = training_batches([rows_of(0, [4] * rows, extra)], 4, seed=0, epoch=0)

@@ -51,7 +51,8 @@ def plain_losses(folder, config: TrainingConfig, seed: int) -> list[float]:
         for batch in epoch:
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * (1 - taken / steps)
-            loss = functional.cross_entropy(model.heads[0](model.features(batch.inputs("cpu"))), LABELS[batch.rows])
+            whole = batch.source.tokens.padded(batch.rows, "cpu")
+            loss = functional.cross_entropy(model.heads[0](model.features(whole)), LABELS[batch.rows])
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
