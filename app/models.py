@@ -211,7 +211,7 @@ class Selection(Base):
     step_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("steps.id"))
     config: Mapped[Json]
     counts: Mapped[Json]
-    """By dataset key: {rows, eligible, seen, selected, share, random_share}."""
+    """By dataset key: {rows, seen, leaked, eligible, selected, share, random_share}."""
     digest: Mapped[str]
     """SHA-256 of the chosen (dataset, row) pairs in order of rank."""
     created_at: Mapped[datetime]

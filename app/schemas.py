@@ -218,6 +218,9 @@ class CountsOut(Record):
 
     rows: int = _count("Rows of the dataset.")
     seen: int = _count("Rows that trained the method.", 500)
+    leaked: int = Field(
+        0, ge=0, description="Rows kept out because they also stand among the rows measured on.", examples=[3]
+    )
     eligible: int = _count("Rows that could be chosen.", 500)
     selected: int = _count("Rows that were.", 120)
     share: float = _share("Share of the selection.")

@@ -131,6 +131,13 @@ class JobConfig(Frozen):
         "their scores are biased against the primary.",
         examples=["exclude"],
     )
+    leak_guard: Literal["near", "exact", "off"] = Field(
+        "near",
+        description="Which auxiliary rows are kept out because they also stand among the rows that are measured on, "
+        "the validation dataset's or else the primary's: those equal or nearly equal in their texts, those equal but "
+        "for case and punctuation, or none.",
+        examples=["near"],
+    )
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     target: TrainingConfig = Field(
         TrainingConfig(), description="TO-MTDNN: a fresh encoder on the primary and the chosen rows."

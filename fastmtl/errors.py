@@ -75,15 +75,18 @@ class UnknownName(InvalidConfig):
 class BudgetTooLarge(InvalidConfig):
     """More rows are asked for than are eligible."""
 
-    def __init__(self, budget: int, eligible: int, seen: int) -> None:
+    def __init__(self, budget: int, eligible: int, seen: int, leaked: int = 0) -> None:
         self.eligible = eligible
-        kept = (
-            f" ({seen:,} rows that train the discriminator are not; seen_rows='include' or a smaller"
-            " discriminator.rows_per_task makes them so)"
-            if seen
-            else ""
-        )
-        super().__init__("config.budget", f"a budget of {budget:,} rows, but only {eligible:,} are eligible{kept}.")
+        kept = []
+        if seen:
+            kept.append(
+                f"{seen:,} rows that train the discriminator are not; seen_rows='include' or a smaller"
+                " discriminator.rows_per_task makes them so"
+            )
+        if leaked:
+            kept.append(f"{leaked:,} rows that also stand among the rows that are measured on are not")
+        reasons = f" ({'; '.join(kept)})" if kept else ""
+        super().__init__("config.budget", f"a budget of {budget:,} rows, but only {eligible:,} are eligible{reasons}.")
 
 
 class EncoderUnavailable(FastMTLError):

@@ -18,7 +18,7 @@ from fastmtl.datasets import Columns, Dataset, Summary, convert
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
 
-USER_FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "counts.json")
+USER_FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet", "counts.json")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Result:
     """What a local selection leaves behind."""
 
     folder: Path
-    """selection.parquet, scores.parquet, subset.parquet, counts.json, report.json and model/."""
+    """selection.parquet, scores.parquet, subset.parquet, leaks.parquet, counts.json, report.json and model/."""
     digest: str
     """Of the chosen rows in order of rank: the same input, config, seed and device give the same."""
     counts: Json
-    """By dataset: rows, seen, eligible, selected, share, random_share."""
+    """By dataset: rows, seen, leaked, eligible, selected, share, random_share."""
     report: Json | None
     """Metric of every arm and the verdict; None where only the selection was asked for."""
     summaries: dict[str, Summary]

@@ -1,8 +1,8 @@
 """The steps of a job in their order: `plan` writes them down, `run` computes one. Nothing here knows about queues.
 
-    discriminator ── score … score ── select ─┬─ target ── finetune ─┬─ report      (arm: selection)
-                                              ├─ target ── finetune ─┤              (arm: primary_only)
-                         select (random) ─────┴─ target ── finetune ─┘              (arm: random)
+    discriminator ── score … score ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
+                         leakage ───┤          ├─ target ── finetune ─┤              (arm: primary_only)
+                                    └─ select ─┴─ target ── finetune ─┘              (arm: random)
 
 What a step's fingerprint leaves out is what it does not depend on: the first two know neither the primary nor the
 budget, so another primary among the same datasets, or another budget, finds them done.
@@ -20,14 +20,15 @@ from typing import Protocol, cast
 from fastmtl import encoders, methods
 from fastmtl.config import JobConfig
 from fastmtl.errors import BudgetTooLarge, InvalidConfig, UnknownName
-from fastmtl.plan import TRAINING_COST, Json, StepSpec, TaskRef, Workspace
+from fastmtl.plan import TRAINING_COST, Json, StepSpec, TaskRef, Workspace, in_order
 from fastmtl.selectors import SELECTORS
 
 SELECTION = "selection"
 """The arm that trains on the chosen rows; the others are named in `JobConfig.compare`."""
 
 # Versions: raise one when the step's code changes what it computes; results of the older one are then not reused.
-SELECT_VERSION = 1
+LEAKAGE_VERSION = 1
+SELECT_VERSION = 2
 TARGET_VERSION = 1
 FINETUNE_VERSION = 1
 REPORT_VERSION = 1
@@ -59,13 +60,14 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
     _check(config, tasks, known_encoders)
     encoder = encoders.describe(config.encoder, known_encoders)
     scoring = methods.get(config.method).plan(config, encoder, tasks.all)
-    select = _select(config.method, scoring, config, tasks, name="select")
-    steps = [*scoring, select]
+    guard = [] if config.leak_guard == "off" else [_leakage(config, tasks)]
+    select = _select(config.method, [*scoring, *guard], config, tasks, name="select")
+    steps = [*scoring, *guard, select]
     finals = []
     for arm in (SELECTION, *config.compare):
         chosen = select if arm == SELECTION else None
         if arm == "random":
-            chosen = _select("random", [], config, tasks, name="select random rows")
+            chosen = _select("random", guard, config, tasks, name="select random rows")
             steps.append(chosen)
         trained = _arm(arm, chosen, config, tasks, encoder)
         steps += trained
@@ -94,13 +96,13 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
 
 def urgency(kind: str) -> int:
     """Return a rank by which ready steps are begun, the lowest first: the way to the chosen rows before trainings."""
-    order = ("select", "discriminator", "score", "report", "finetune", "target")
+    order = ("select", "leakage", "discriminator", "score", "report", "finetune", "target")
     return order.index(kind) if kind in order else len(order)
 
 
 def needs_torch(spec: StepSpec) -> bool:
     """Whether the step computes with torch, and so wants a device."""
-    return spec.kind not in ("select", "report")
+    return spec.kind not in ("leakage", "select", "report")
 
 
 def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> None:
@@ -128,13 +130,26 @@ def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> N
         raise BudgetTooLarge(config.budget, eligible, trained)
 
 
-def _select(method: str, scoring: list[StepSpec], config: JobConfig, tasks: Tasks, name: str) -> StepSpec:
+def _leakage(config: JobConfig, tasks: Tasks) -> StepSpec:
+    """Find the rows that stand among those measured on (fastmtl/steps/leakage.py); the budget is not asked."""
+    held = tasks.validation or tasks.primary
+    return StepSpec(
+        kind="leakage",
+        name="leakage",
+        version=LEAKAGE_VERSION,
+        params={"held": held.digest, "near": config.leak_guard == "near"},
+        datasets=tuple(dict.fromkeys(task.digest for task in [*in_order(tasks.all), held])),
+    )
+
+
+def _select(method: str, inputs: list[StepSpec], config: JobConfig, tasks: Tasks, name: str) -> StepSpec:
     """Turn scores into exactly `budget` rows (fastmtl/steps/select.py)."""
     params: Json = {
         "method": method,
         "selector": config.selector,
         "budget": config.budget,
         "seen_rows": config.seen_rows,
+        "guarded": config.leak_guard != "off",
         "primary": {"key": tasks.primary.key, "digest": tasks.primary.digest},
         "auxiliary": [{"key": task.key, "digest": task.digest, "rows": task.rows} for task in tasks.auxiliary],
         "seed": config.seed if methods.get(method).seeded else None,
@@ -145,7 +160,7 @@ def _select(method: str, scoring: list[StepSpec], config: JobConfig, tasks: Task
         version=SELECT_VERSION,
         params=params,
         datasets=tuple(task.digest for task in tasks.auxiliary),
-        needs=tuple(step.fingerprint for step in scoring),
+        needs=tuple(step.fingerprint for step in inputs),
     )
 
 

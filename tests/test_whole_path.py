@@ -97,11 +97,11 @@ def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def upload(service: Service, folder: Path, name: str, rows: int, seed: int) -> str:
-    """Upload single texts; the label is whether a cat is in them."""
+    """Upload single texts; the label is whether a cat is in them. Numbers keep the leak guard from finding copies."""
     draw = random.Random(seed)
     places = ("river", "city", "train", "shop") if name != "unlike" else ("order", "refund", "price", "ten")
     texts = [
-        f"the {draw.choice(('cat', 'dog', 'bird'))} runs in the {draw.choice(places)} {draw.choice(places)}"
+        f"the {draw.choice(('cat', 'dog', 'bird'))} runs in the {draw.choice(places)} {draw.getrandbits(64)}"
         for _ in range(rows)
     ]
     lines = ["text,label", *(f"{text},{'cat' if 'cat' in text else 'none'}" for text in texts)]
@@ -159,12 +159,12 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
 
     second = service.client.submit(**request_of, config={**SMALL, "budget": 7})
     chosen = service.until(second, lambda state: state["selection"])
-    assert [step["name"] for step in chosen["steps"] if step["reused"]] == ["discriminator", "score 1/1"]
+    assert [step["name"] for step in chosen["steps"] if step["reused"]] == ["discriminator", "score 1/1", "leakage"]
     assert service.client.selection(second["id"])["rows"] == selection["rows"][:7]
 
     swapped = {"primary": request_of["auxiliary"][0], "auxiliary": [request_of["primary"], request_of["auxiliary"][1]]}
     third = service.client.submit(**swapped, config={**SMALL, "budget": 7})
-    assert [step["name"] for step in third["steps"] if step["reused"]] == ["discriminator", "score 1/1"]
+    assert [step["name"] for step in third["steps"] if step["reused"]] == ["discriminator", "score 1/1", "leakage"]
     service.client.cancel(second["id"])
     service.client.cancel(third["id"])
 

@@ -35,6 +35,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     kind = TaskKind.CLASSIFICATION if classes else TaskKind.REGRESSION
     labels, chosen = _read(arms[SELECTION], classes)
     seed = spec.params["config"]["training_seed"]
+    selection = json.loads((select / "counts.json").read_text())
     differences = {
         arm: compare(kind, labels, chosen, _read(folder, classes)[1], seed)
         for arm, folder in arms.items()
@@ -42,11 +43,11 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     }
     report = {
         **{key: spec.params[key] for key in ("primary", "validation", "config", "encoder")},
-        "selection": json.loads((select / "counts.json").read_text()),
+        "selection": selection,
         "arms": evaluations,
         "differences": {arm: difference and asdict(difference) for arm, difference in differences.items()},
         "verdict": [verdict(arm, evaluations, difference) for arm, difference in differences.items()],
-        "notes": _notes(evaluations[SELECTION]),
+        "notes": _notes(evaluations[SELECTION], selection),
     }
     (workspace.output / "report.json").write_text(json.dumps(report, indent=1))
     headline = evaluations[SELECTION]["headline"]
@@ -88,12 +89,24 @@ def _read(folder: Path, classes: Sequence[str]) -> tuple[npt.NDArray[np.float64]
     return label, predicted
 
 
-def _notes(evaluation: Json) -> list[str]:
+def _notes(evaluation: Json, selection: Json) -> list[str]:
     """Say what a reader must know before trusting the figures."""
     notes = [
         "One seed a run: the interval tells of the chance in the rows that were measured, not of the chance in "
         "training. Repeat with other values of training_seed before deciding."
     ]
+    held = "validation dataset" if evaluation["measured_on"] == "validation" else "primary"
+    leaked = sum(count["leaked"] for count in selection["counts"].values())
+    if leaked:
+        notes.append(
+            f"{leaked:,} auxiliary rows also stand, exactly or nearly, in the {held} and could not be chosen; "
+            "leaks.parquet lists them."
+        )
+    if selection["primary_leaks"]:
+        notes.append(
+            f"{selection['primary_leaks']:,} of the primary's own rows also stand, exactly or nearly, in the "
+            "validation dataset. They train every arm, so every metric is flattered by them; leaks.parquet lists them."
+        )
     if evaluation["measured_on"] == "holdout":
         notes.append(
             "No validation dataset was given: a part of the primary was held out of the target model and of "

@@ -1,10 +1,11 @@
 """Select: turn the scores of all auxiliary rows into exactly K of them (paper, section 3.3).
 
-Reads   what the method's steps left behind, and the auxiliary datasets
+Reads   what the method's steps and, last, the leak guard left behind, and the auxiliary datasets
 Writes  selection.parquet  K rows: rank (from 1), dataset (key), row, score; best first
         scores.parquet     every auxiliary row: dataset, row, score, seen, selected
+        leaks.parquet      rows that were kept out, and the primary's own such rows: dataset, row, held_row, similarity
         subset.parquet     the chosen rows, ready to train on: dataset, row, rank, score, text_a, text_b, label
-        counts.json        by dataset: rows, seen, eligible, selected, and the shares of the selection and of the pool
+        counts.json        by dataset: rows, seen, leaked, eligible, selected, and the shares of selection and pool
 
 Torch-free.
 """
@@ -19,13 +20,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fastmtl import methods
 from fastmtl.datasets import Dataset, TaskKind
+from fastmtl.errors import BudgetTooLarge
 from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
 from fastmtl.selectors import SELECTORS, Selection
+from fastmtl.steps.leakage import SCHEMA as LEAKS
+
+Mask = npt.NDArray[np.bool_]
 
 ROWS_AT_ONCE = 65_536
 TEXTS_AT_ONCE = 8_192
@@ -55,9 +61,17 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Score by the method, leave out what is not eligible, select."""
     params = spec.params
     auxiliary = [TaskRef(**each) for each in params["auxiliary"]]
-    request = ScoreRequest(params["primary"]["digest"], auxiliary, folders(workspace, spec), params["seed"])
+    inputs = list(folders(workspace, spec))
+    found = pq.read_table(inputs.pop() / "leaks.parquet") if params["guarded"] else LEAKS.empty_table()
+    leaked = [_leaked(found, task) for task in auxiliary]
+    request = ScoreRequest(params["primary"]["digest"], auxiliary, inputs, params["seed"])
     scored = methods.get(params["method"]).score(request)
-    eligible = [~each.seen if params["seen_rows"] == "exclude" else np.ones_like(each.seen) for each in scored]
+    left_out = [
+        leaks | each.seen if params["seen_rows"] == "exclude" else leaks
+        for leaks, each in zip(leaked, scored, strict=True)
+    ]
+    eligible = [~mask for mask in left_out]
+    _check_budget(params["budget"], eligible, leaked)
     offered = [np.where(mask, each.scores, np.nan) for each, mask in zip(scored, eligible, strict=True)]
     selection = SELECTORS[params["selector"]](offered, params["budget"])
 
@@ -65,7 +79,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     _write_selection(workspace.output / "selection.parquet", keys, selection)
     _write_scores(workspace.output / "scores.parquet", keys, scored, selection)
     _write_subset(workspace, auxiliary, selection)
-    result = {"digest": digest(keys, selection), "counts": _counts(keys, scored, eligible, selection)}
+    listed = _write_leaks(workspace.output / "leaks.parquet", found, [params["primary"], *params["auxiliary"]])
+    result = {
+        "digest": digest(keys, selection),
+        "counts": _counts(keys, scored, leaked, eligible, selection),
+        "primary_leaks": listed.count(params["primary"]["key"]),
+    }
     (workspace.output / "counts.json").write_text(json.dumps(result, indent=1))
     return result
 
@@ -78,8 +97,27 @@ def digest(keys: Sequence[str], selection: Selection) -> str:
     return lines.hexdigest()
 
 
+def _leaked(found: pa.Table, task: TaskRef) -> Mask:
+    """Return which rows of a dataset are leaks, [n]."""
+    mask = np.zeros(task.rows, dtype=np.bool_)
+    mask[found["row"].to_numpy()[np.array(found["dataset"].to_pylist(), dtype=object) == task.digest]] = True
+    return mask
+
+
+def _check_budget(budget: int, eligible: Sequence[Mask], leaked: Sequence[Mask]) -> None:
+    """Raise BudgetTooLarge where what the leak guard left is too little; all else was checked with the request."""
+    pool = sum(int(mask.sum()) for mask in eligible)
+    if budget > pool:
+        rows, leaks = sum(len(mask) for mask in leaked), sum(int(mask.sum()) for mask in leaked)
+        raise BudgetTooLarge(budget, pool, rows - pool - leaks, leaks)
+
+
 def _counts(
-    keys: Sequence[str], scored: Sequence[Scored], eligible: Sequence[npt.NDArray[np.bool_]], selection: Selection
+    keys: Sequence[str],
+    scored: Sequence[Scored],
+    leaked: Sequence[Mask],
+    eligible: Sequence[Mask],
+    selection: Selection,
 ) -> Json:
     """Count by dataset; `random_share` is what a uniform draw from the eligible rows would give on average."""
     pool = sum(int(mask.sum()) for mask in eligible)
@@ -88,12 +126,13 @@ def _counts(
         key: {
             "rows": len(each.scores),
             "seen": int(each.seen.sum()),
+            "leaked": int(leaks.sum()),
             "eligible": int(mask.sum()),
             "selected": int(count),
             "share": int(count) / len(selection.rows),
             "random_share": int(mask.sum()) / pool,
         }
-        for key, each, mask, count in zip(keys, scored, eligible, chosen, strict=True)
+        for key, each, leaks, mask, count in zip(keys, scored, leaked, eligible, chosen, strict=True)
     }
 
 
@@ -119,6 +158,18 @@ def _write_scores(path: Path, keys: Sequence[str], scored: Sequence[Scored], sel
                 rows = np.arange(start, min(start + ROWS_AT_ONCE, len(selected)))
                 columns = [[key] * len(rows), rows, each.scores[rows], each.seen[rows], selected[rows]]
                 writer.write_table(pa.table(columns, schema=SCORES))
+
+
+def _write_leaks(path: Path, found: pa.Table, tasks: Sequence[Json]) -> list[str]:
+    """Write the leaks under the keys of the job, in the order of its datasets; return the key of each."""
+    parts = []
+    for task in tasks:
+        mine = found.filter(pc.field("dataset") == task["digest"])
+        parts.append(mine.set_column(0, "dataset", pa.array([task["key"]] * mine.num_rows, pa.string())))
+    table = pa.concat_tables(parts)
+    pq.write_table(table, path, compression="zstd")
+    keys: list[str] = table["dataset"].to_pylist()
+    return keys
 
 
 def _write_subset(workspace: Workspace, auxiliary: Sequence[TaskRef], selection: Selection) -> None:

@@ -111,6 +111,7 @@ def test_a_job_is_accepted_with_its_place_and_its_steps(service: Api):
     assert [(step["name"], step["status"]) for step in job["steps"]] == [
         ("discriminator", "queued"),
         ("score 1/1", "waiting"),
+        ("leakage", "queued"),
         ("select", "waiting"),
         ("target (selection)", "waiting"),
         ("finetune (selection)", "waiting"),
@@ -204,7 +205,7 @@ def test_a_name_that_begins_a_formula_is_escaped_in_csv(service: Api):
     primary, other = service.upload(many(40, "p"), name="p")["id"], service.upload(many(40, "q"), name="=1+1")["id"]
     body = {"primary": primary, "auxiliary": [other], "config": {"seen_rows": "include", "budget": 5}}
     job = service.client.post("/v1/jobs", json=body).json()
-    for name in ("discriminator", "score 1/1"):
+    for name in ("discriminator", "score 1/1", "leakage"):
         service.finish(job, name)
     service.finish(job, "select", {"selection.parquet": selection("=1+1")}, {"digest": "d" * 64, "counts": {}})
     text = service.client.get(f"/v1/jobs/{job['id']}/selection?format=csv").text

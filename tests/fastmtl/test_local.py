@@ -35,9 +35,12 @@ def read_csv(path: Path) -> list[tuple]:
 
 
 def about_animals(rows: int, seed: int) -> list[tuple]:
-    """Single texts; label: whether the animal is a cat."""
+    """Single texts; label: whether the animal is a cat. Numbers that the encoder does not know make no two alike."""
     draw = random.Random(seed)
-    texts = [f"the {draw.choice(ANIMALS)} {draw.choice(ACTS)} in the {draw.choice(PLACES)}" for _ in range(rows)]
+    texts = [
+        f"the {draw.choice(ANIMALS)} {draw.choice(ACTS)} in the {draw.choice(PLACES)} {draw.getrandbits(64)}"
+        for _ in range(rows)
+    ]
     return [(text, "cat" if "cat" in text else "other") for text in texts]
 
 
@@ -147,7 +150,8 @@ def test_another_budget_or_primary_trains_no_discriminator_and_scores_nothing_ag
         device="cpu",
         train=False,
     )
-    assert (other_budget.reused, swapped.reused) == (("discriminator", "score 1/1"),) * 2
+    assert other_budget.reused == ("discriminator", "score 1/1", "leakage")
+    assert swapped.reused == ("discriminator", "score 1/1")
 
 
 def test_a_smaller_budget_is_the_head_of_a_larger_one(world, tmp_path, known):
@@ -205,6 +209,49 @@ def test_tasks_of_one_row_each_can_be_selected_from(tmp_path, known):
 def test_a_budget_beyond_what_is_eligible_says_how_many_are(world, tmp_path, known):
     with pytest.raises(BudgetTooLarge, match="a budget of 81 rows, but only 80 are eligible"):
         run(world, tmp_path / "out", known, config=config(budget=81))
+
+
+@pytest.fixture
+def leaking(world) -> dict[str, Path]:
+    """The world, with rows of the validation file among the others: shouted, and with another article."""
+    held = read_csv(world["validation"])
+    copied = [(text.upper() + "!", label) for text, label in held[:5]]
+    changed = [("a" + text.removeprefix("the"), label) for text, label in held[5:10]]
+    write_csv(world["alike"], "text_a,label", [*copied, *changed, *read_csv(world["alike"])])
+    write_csv(world["primary"], "text_a,label", [*read_csv(world["primary"]), held[20]])
+    return world
+
+
+@pytest.mark.parametrize(("guard", "kept_out"), [("near", 10), ("exact", 5), ("off", 0)])
+def test_rows_of_the_validation_file_cannot_be_chosen_and_are_listed(leaking, tmp_path, known, guard, kept_out):
+    settings = config(leak_guard=guard, seen_rows="include", budget=130 - kept_out, compare=[])
+    result = run(leaking, tmp_path / "out", known, config=settings, train=False)
+    listed = pq.read_table(result.folder / "leaks.parquet").to_pylist()
+    leaks = [(each["row"], each["held_row"]) for each in listed if each["dataset"] == "alike"]
+    assert leaks == [(row, row) for row in range(kept_out)]
+    assert (result.counts["alike"]["leaked"], result.counts["unlike"]["leaked"]) == (kept_out, 0)
+    assert not set(chosen(result.folder)) & {("alike", row) for row in range(kept_out)}
+    own = [(each["row"], each["held_row"]) for each in listed if each["dataset"] == "primary"]
+    assert own == ([] if guard == "off" else [(40, 20)])
+
+
+def test_the_report_tells_of_leaks_and_of_the_primarys_own(leaking, tmp_path, known):
+    notes = json.loads((run(leaking, tmp_path / "out", known).folder / "report.json").read_text())["notes"]
+    assert any(note.startswith("10 auxiliary rows also stand, exactly or nearly, in the validation") for note in notes)
+    assert any(note.startswith("1 of the primary's own rows also stand") for note in notes)
+
+
+def test_a_budget_beyond_what_the_leak_guard_leaves_says_how_many_it_kept_out(leaking, tmp_path, known):
+    with pytest.raises(
+        BudgetTooLarge, match=r"only 120 are eligible \(10 rows that also stand among the rows that are"
+    ):
+        run(leaking, tmp_path / "out", known, config=config(seen_rows="include", budget=121))
+
+
+def test_without_a_validation_file_rows_of_the_primary_are_kept_out(world, tmp_path, known):
+    write_csv(world["alike"], "text_a,label", [*read_csv(world["alike"]), *read_csv(world["primary"])[:3]])
+    result = run(world, tmp_path / "out", known, train=False, validation=None)
+    assert result.counts["alike"]["leaked"] == 3
 
 
 def test_an_encoder_that_is_not_there_is_told_of_with_what_to_do(world, tmp_path, known):

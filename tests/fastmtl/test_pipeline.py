@@ -36,12 +36,13 @@ def test_the_steps_of_a_job_and_what_each_needs():
     assert needs(planned(**BOTH_ARMS)) == {
         "discriminator": [],
         "score 1/1": ["discriminator"],
-        "select": ["discriminator", "score 1/1"],
+        "leakage": [],
+        "select": ["discriminator", "score 1/1", "leakage"],
         "target (selection)": ["select"],
         "finetune (selection)": ["target (selection)"],
         "target (primary_only)": [],
         "finetune (primary_only)": ["target (primary_only)"],
-        "select random rows": [],
+        "select random rows": ["leakage"],
         "target (random)": ["select random rows"],
         "finetune (random)": ["target (random)"],
         "report": ["select", "finetune (selection)", "finetune (primary_only)", "finetune (random)"],
@@ -50,6 +51,7 @@ def test_the_steps_of_a_job_and_what_each_needs():
 
 def test_the_random_method_needs_no_discriminator():
     assert list(needs(planned(method="random", compare=[]))) == [
+        "leakage",
         "select",
         "target (selection)",
         "finetune (selection)",
@@ -59,7 +61,8 @@ def test_the_random_method_needs_no_discriminator():
 
 def test_the_random_method_compared_with_a_random_draw_computes_it_once():
     assert needs(planned(method="random", compare=["random"])) == {
-        "select": [],
+        "leakage": [],
+        "select": ["leakage"],
         "target (selection)": ["select"],
         "finetune (selection)": ["target (selection)"],
         "report": ["select", "finetune (selection)", "finetune (selection)"],
@@ -78,6 +81,7 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
     assert {step.name: set(step.datasets) for step in steps} == {
         "discriminator": {"r", "m", "q"},
         "score 1/1": {"r", "m", "q"},
+        "leakage": {"r", "m", "q", "v"},
         "select": {"m", "q"},
         "target (selection)": {"r", "m", "q"},
         "finetune (selection)": {"r", "v"},
@@ -91,7 +95,7 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
 
 
 EVERYTHING = set(by_name(planned(**BOTH_ARMS)))
-SCORING = {"discriminator", "score 1/1"}
+SCORING = {"discriminator", "score 1/1", "leakage"}
 SELECTING = {*SCORING, "select", "select random rows"}
 # What a job changes, and the steps that are then still the same.
 SHARED = [
@@ -109,11 +113,16 @@ SHARED = [
     (
         {"name": "loss of the discriminator"},
         {"discriminator": {"loss": "bce"}},
-        EVERYTHING - SCORING - {"select", "target (selection)", "finetune (selection)", "report"},
+        EVERYTHING - {"discriminator", "score 1/1", "select", "target (selection)", "finetune (selection)", "report"},
     ),
-    ({"name": "encoder"}, {"encoder": {"name": "bert-base-cased"}}, {"select random rows"}),
-    ({"name": "length"}, {"encoder": {"max_length": 64}}, {"select random rows"}),
-    ({"name": "precision"}, {"precision": "fp32"}, {"select random rows"}),
+    ({"name": "encoder"}, {"encoder": {"name": "bert-base-cased"}}, {"leakage", "select random rows"}),
+    ({"name": "length"}, {"encoder": {"max_length": 64}}, {"leakage", "select random rows"}),
+    ({"name": "precision"}, {"precision": "fp32"}, {"leakage", "select random rows"}),
+    (
+        {"name": "leak guard"},
+        {"leak_guard": "exact"},
+        {"discriminator", "score 1/1", "target (primary_only)", "finetune (primary_only)"},
+    ),
 ]
 
 
@@ -221,6 +230,7 @@ def test_the_cost_of_a_plan_is_its_rows():
     assert costs == {
         "discriminator": 3 * 5 * (500 + 500 + 300),  # a training row is worth three passes; 5 epochs
         "score 1/1": 600 + 900 + 300,
+        "leakage": 0,
         "select": 0,
         "target (selection)": 3 * 3 * (600 + 100),  # 3 epochs over the primary and the budget
         "finetune (selection)": 3 * 5 * 600,
@@ -230,5 +240,25 @@ def test_the_cost_of_a_plan_is_its_rows():
     }
 
 
-def test_only_selecting_and_reporting_do_without_torch():
-    assert {step.kind for step in planned(**BOTH_ARMS) if not pipeline.needs_torch(step)} == {"select", "report"}
+def test_only_comparing_texts_selecting_and_reporting_do_without_torch():
+    without = {step.kind for step in planned(**BOTH_ARMS) if not pipeline.needs_torch(step)}
+    assert without == {"leakage", "select", "report"}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "same"),
+    [
+        (Tasks(MNLI, (RTE, QNLI), HELD_OUT), True),
+        (Tasks(RTE, (QNLI, MNLI), HELD_OUT), True),
+        (Tasks(RTE, (MNLI,), HELD_OUT), False),
+        (NLI, False),
+    ],
+    ids=["another primary", "order of the auxiliaries", "fewer auxiliaries", "no validation"],
+)
+def test_leaks_are_searched_once_for_the_same_datasets_and_held_out_rows(tasks: Tasks, same: bool):
+    first = by_name(planned(Tasks(RTE, (MNLI, QNLI), HELD_OUT)))["leakage"]
+    assert (by_name(planned(tasks))["leakage"] == first) is same
+
+
+def test_without_the_leak_guard_nothing_is_searched():
+    assert needs(planned(leak_guard="off"))["select"] == ["discriminator", "score 1/1"]

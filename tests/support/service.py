@@ -67,7 +67,8 @@ class Api:
         """Finish the steps up to the selection: rows 4, 3, 2, 1, 0 of `other`."""
         self.finish(job, "discriminator")
         self.finish(job, "score 1/1")
-        counts = {"rows": 40, "seen": 0, "eligible": 40, "selected": 5, "share": 1.0, "random_share": 1.0}
+        self.finish(job, "leakage")
+        counts = {"rows": 40, "seen": 0, "leaked": 0, "eligible": 40, "selected": 5, "share": 1.0, "random_share": 1.0}
         result = {"digest": "d" * 64, "counts": {"other": counts}}
         self.finish(
             job, "select", {"selection.parquet": selection(), "counts.json": json.dumps(result).encode()}, result

@@ -1,0 +1,97 @@
+"""Leaks: every planted one is found, and nothing that is not one."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastmtl.leakage import NEAR, SHINGLE, Leak, LeakGuard, normalise, similarity
+
+WORDS = [
+    "".join(random.Random(seed).choices(string.ascii_lowercase, k=2 + seed % 9)) for seed in range(400)
+]  # as many words as a small vocabulary, of the lengths of English ones
+
+
+def sentences(count: int, seed: int, words: int = 18) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join(draw.choices(WORDS, k=words)) for _ in range(count)]
+
+
+def pairs(count: int, seed: int) -> list[tuple[str, str]]:
+    return list(zip(sentences(count, seed), sentences(count, seed + 1, words=8), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("The cat sat.", None), ("the cat  sat", None)),
+        (("A b", "C d"), ("c-d!", "a, b")),
+        (("ＡＢＣ １２３", None), ("abc 123", None)),
+        (("Straße", None), ("STRASSE", None)),
+    ],
+)
+def test_case_punctuation_width_and_the_order_of_a_pair_do_not_count(one, other):
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a b", None), ("ab", None)), (("a", "b"), ("a b", None)), (("!!", None), ("??", None))]
+)
+def test_words_singles_and_texts_of_mere_punctuation_do_count(one, other):
+    assert normalise(one) != normalise(other)
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.none() | st.text(min_size=1)), min_size=1))
+def test_every_row_leaks_into_itself(rows):
+    assert [leak and leak.similarity for leak in LeakGuard(rows, near=True).find(rows)] == [1.0] * len(rows)
+
+
+@given(st.text(), st.text())
+def test_similarity_is_the_share_of_shingles_that_both_have(one, other):
+    def shingles(text: str) -> set[str]:
+        return {text[i : i + SHINGLE] for i in range(len(text) - SHINGLE + 1)} or {text}
+
+    both, any_ = shingles(one) & shingles(other), shingles(one) | shingles(other)
+    assert similarity((one,), (other,)) == len(both) / len(any_) == similarity((other,), (one,))
+
+
+def test_of_a_pair_both_texts_must_be_alike_in_either_order():
+    premise, one, other = sentences(3, seed=1)
+    assert similarity((premise, one), (premise, other)) < 0.2
+    assert similarity((premise, one), (one, premise)) == 1.0
+    assert similarity((premise, one), (premise,)) == 0.0
+
+
+@pytest.mark.parametrize("rows", [[(text, None) for text in sentences(500, seed=3)], pairs(500, seed=3)])
+def test_all_planted_leaks_are_found_at_their_rows_and_nothing_else(rows):
+    """Copies in capitals, turned round, and with a typing error, among as many rows that are none."""
+    held, others = rows[:250], rows[250:]
+    capitals = [(a.upper() + "!", b and b.upper()) for a, b in held]
+    turned = [(b or a, a if b else None) for a, b in held]
+    mistyped = [(a[:20] + "x" + a[21:], b) for a, b in held]
+    found = list(LeakGuard(held, near=True).find([*capitals, *turned, *mistyped, *others]))
+    expected = [*range(250)] * 3 + [None] * 250
+    assert [leak and leak.held_row for leak in found] == expected
+    assert all(leak.similarity == 1.0 for leak in found[:500])
+    assert all(leak.similarity >= NEAR for leak in found[500:750])
+
+
+def test_without_near_only_equal_texts_are_found():
+    guard = LeakGuard([("the old cat sat on the mat", None)], near=False)
+    assert list(guard.find([("The old cat sat on the mat.", None), ("the old cat sat on a mat", None)])) == [
+        Leak(0, 1.0),
+        None,
+    ]
+
+
+def test_the_first_of_equal_held_out_rows_is_named():
+    guard = LeakGuard([("b", None), ("a", None), ("A", None)], near=True)
+    assert list(guard.find([("a!", None)])) == [Leak(1, 1.0)]
+
+
+def test_no_held_out_rows_are_no_leaks():
+    assert list(LeakGuard([], near=True).find([("a", None)])) == [None]
