@@ -12,6 +12,8 @@ import material as m
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fastmtl.leakage import LeakGuard
+
 HERE = Path(__file__).parent
 Row = tuple[str | float, ...]
 
@@ -142,6 +144,14 @@ def different(make: Callable[[random.Random], Row], seed: int, avoid: set[Row] |
             yield row
 
 
+def apart_from(others: list[Row], rows: Iterator[Row]) -> Iterator[Row]:
+    """Pass on the pairs that are not nearly one of `others`, so that what is measured on is new."""
+    guard = LeakGuard([(str(row[0]), str(row[1])) for row in others], near=True)
+    for row in rows:
+        if next(guard.find([(str(row[0]), str(row[1]))])) is None:
+            yield row
+
+
 def take(rows: Iterator[Row], count: int) -> list[Row]:
     """Return the next `count` rows."""
     return [next(rows) for _ in range(count)]
@@ -165,11 +175,12 @@ def write_jsonl(path: Path, header: str, rows: list[Row]) -> None:
 def main() -> None:
     """Write every file."""
     rows = different(support, 1)
-    train, validation = take(rows, 300), take(rows, 200)
+    train = take(rows, 300)
+    validation = take(apart_from(train, rows), 200)
     write_delimited(HERE / "support_entailment" / "train.csv", "premise,hypothesis,label", train)
     write_delimited(HERE / "support_entailment" / "validation.csv", "premise,hypothesis,label", validation)
     ours = {row[:-1] for row in [*train, *validation]}
-    related = take(different(inference, 2, ours), 600)
+    related = take(apart_from(validation, different(inference, 2, ours)), 600)
     write_jsonl(HERE / "policy_inference" / "train.jsonl", "premise,hypothesis,label", related)
     pairs = take(different(question_pair, 3), 500)
     write_delimited(HERE / "question_pairs" / "train.tsv", "question1,question2,label", pairs, delimiter="\t")
