@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from fastmtl.artifacts import sha256
 from fastmtl.config import JobConfig
 from fastmtl.datasets import convert
+from fastmtl.device import describe
 from fastmtl.local import select_rows
 from fastmtl.steps.discriminator import draw_rows
 
@@ -73,10 +75,16 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
         began = time.monotonic()
         names = [name for name in files if name != "primary"]
         result = select_rows(
-            files["primary"], [files[name] for name in names], Path(scratch) / "out", config=config, train=False
+            files["primary"],
+            [files[name] for name in names],
+            Path(scratch) / "out",
+            config=config,
+            device="cpu",
+            train=False,
         )
         chosen = pq.read_table(result.folder / "selection.parquet").to_pylist()
         there = set(left.tolist())
+        machine = describe("cpu", config.precision)
         found = sum(each["dataset"] == host and each["row"] in there for each in chosen)
         return {
             "primary": primary,
@@ -87,6 +95,8 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
             "precision": round(found / len(left), 4),
             "chance": round(len(left) / sum(each["eligible"] for each in result.counts.values()), 4),
             "seconds": round(time.monotonic() - began),
+            "discriminator": config.discriminator.model_dump(),
+            "machine": {"device": machine.name, "precision": machine.precision, "torch": torch.__version__},
         }
 
 
