@@ -29,7 +29,7 @@ from fastmtl.config import JobConfig
 from fastmtl.datasets import convert
 from fastmtl.device import describe
 from fastmtl.local import select_rows
-from fastmtl.steps.discriminator import draw_rows
+from fastmtl.methods import draw_rows, get, names
 
 TASKS = ("rte", "mrpc", "stsb", "cola", "sst2", "mnli", "qqp", "qnli")
 PLANTED_ROWS, OTHER_ROWS = 2_400, 1_500
@@ -69,7 +69,7 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
         files, hidden = build(data, Path(scratch), primary, host, seed)
         canonical = Path(scratch) / "canonical"
         rows = convert(files[host], canonical).rows
-        trained_on = draw_rows(sha256(canonical), rows, config.discriminator.rows_per_task, config.seed)
+        trained_on = draw_rows(sha256(canonical), rows, get(config.method).rows_seen(config), config.seed)
         left = np.setdiff1d(hidden, trained_on)
         config = config.model_copy(update={"budget": len(left)})
         began = time.monotonic()
@@ -89,6 +89,7 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
         return {
             "primary": primary,
             "host": host,
+            "method": config.method,
             "loss": config.discriminator.loss,
             "seed": seed,
             "budget": len(left),
@@ -106,11 +107,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--primary", choices=TASKS, default="rte")
     parser.add_argument("--host", default="own", help="'own', or the task that the rows are mixed into")
+    parser.add_argument("--method", choices=names(), default="discriminator")
     parser.add_argument("--loss", choices=("ce", "bce"), default="ce")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--config", type=json.loads, default={}, help="more of a JobConfig, as JSON")
     given = parser.parse_args()
-    settings = {"preset": "small", "leak_guard": "off", "seed": given.seed, **given.config}
+    settings = {"preset": "small", "leak_guard": "off", "method": given.method, "seed": given.seed, **given.config}
     settings["discriminator"] = {"loss": given.loss, **settings.get("discriminator", {})}
     config = JobConfig.model_validate(settings)
     print(json.dumps(measure(given.data, given.primary, given.host, config, given.seed)), flush=True)

@@ -88,7 +88,8 @@ class DiscriminatorConfig(TrainingConfig):
         500,
         ge=1,
         le=1_000_000,
-        description="Rows drawn of every task to train on; a smaller task gives all it has.",
+        description="Rows drawn of every task to train on, also by the method `classifier`; a smaller task gives all "
+        "it has.",
         examples=[500],
     )
 
@@ -118,7 +119,8 @@ class JobConfig(Frozen):
     method: str = Field(
         "discriminator",
         max_length=100,
-        description="How auxiliary rows are scored: `discriminator` (the paper's) or `random` (a baseline).",
+        description="How auxiliary rows are scored: `discriminator` (the paper's), on the frozen encoder's vectors "
+        "`classifier` (a linear discriminator) or `embedding` (nearest neighbours), or `random` (a baseline).",
         examples=["discriminator"],
     )
     selector: str = Field(

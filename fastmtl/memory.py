@@ -36,6 +36,12 @@ def check(needed_bytes: int, free_bytes: int, hint: str) -> None:
         raise NotEnoughMemory(needed_bytes, free_bytes, hint)
 
 
+def check_inference(encoder: PreTrainedModel, max_tokens: int, free_bytes: int) -> None:
+    """Raise NotEnoughMemory where a forward pass over `max_tokens` tokens would not fit."""
+    hint = "Use a smaller encoder, or a machine with more memory."
+    check(inference_bytes(encoder, max_tokens), free_bytes, hint)
+
+
 def check_training(
     encoder: PreTrainedModel, config: TrainingConfig, length: int, free_bytes: int, section: str
 ) -> None:

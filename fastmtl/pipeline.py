@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol, cast
 
 from fastmtl import encoders, methods
@@ -96,7 +96,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
 
 def urgency(kind: str) -> int:
     """Return a rank by which ready steps are begun, the lowest first: the way to the chosen rows before trainings."""
-    order = ("select", "leakage", "discriminator", "score", "report", "finetune", "target")
+    order = ("select", "leakage", "discriminator", "score", "embed", "report", "finetune", "target")
     return order.index(kind) if kind in order else len(order)
 
 
@@ -150,9 +150,10 @@ def _select(method: str, inputs: list[StepSpec], config: JobConfig, tasks: Tasks
         "budget": config.budget,
         "seen_rows": config.seen_rows,
         "guarded": config.leak_guard != "off",
-        "primary": {"key": tasks.primary.key, "digest": tasks.primary.digest},
-        "auxiliary": [{"key": task.key, "digest": task.digest, "rows": task.rows} for task in tasks.auxiliary],
+        "primary": asdict(tasks.primary),
+        "auxiliary": [asdict(task) for task in tasks.auxiliary],
         "seed": config.seed if methods.get(method).seeded else None,
+        "rows_seen": methods.get(method).rows_seen(config) if methods.get(method).seeded else 0,
     }
     return StepSpec(
         kind="select",

@@ -18,6 +18,7 @@ from fastmtl.datasets import Dataset
 
 Number = TypeVar("Number", np.int32, np.uint8)
 Rows = npt.NDArray[np.int64]
+TEXTS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ def read_tokens(dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase
     """Tokenize some rows of a dataset, in the order given."""
     text_a, text_b = dataset.texts(rows)
     return tokenize(tokenizer, text_a, text_b, max_length)
+
+
+def read_span(dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
+    """Tokenize the rows [start, stop) of a dataset, some thousands of texts at a time."""
+    parts = [
+        read_tokens(dataset, np.arange(first, min(first + TEXTS_AT_ONCE, stop)), tokenizer, max_length)
+        for first in range(start, stop, TEXTS_AT_ONCE)
+    ]
+    return joined(parts)
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:

@@ -33,12 +33,14 @@ from fastmtl.plan import Json, StepSpec, TaskRef
 class ScoreRequest:
     """What a method is asked: score every row of `auxiliary` by its use to `primary`."""
 
-    primary: str
-    """Digest of the primary dataset."""
+    primary: TaskRef
     auxiliary: Sequence[TaskRef]
     inputs: Sequence[Path]
     """Folders of the steps that the method planned, in that order."""
     seed: int | None
+    """None for a method that is not `seeded`."""
+    rows_seen: int = 0
+    """What the method's `rows_seen` said."""
 
 
 class Scored(NamedTuple):
@@ -67,6 +69,12 @@ class Method(Protocol):
     def score(self, request: ScoreRequest) -> list[Scored]:
         """Return the scores of every auxiliary row, one record a dataset in their order."""
         ...
+
+
+def draw_rows(digest: str, rows: int, count: int, seed: int | None) -> npt.NDArray[np.int64]:
+    """Draw min(count, rows) different rows, rising; a dataset's draw does not depend on the others of the job."""
+    generator = np.random.default_rng([seed or 0, int(digest[:16], 16)])
+    return np.sort(generator.permutation(rows)[:count])
 
 
 def names() -> list[str]:

@@ -93,7 +93,7 @@ def score(request: ScoreRequest) -> list[Scored]:
     """Read the primary's column of the probabilities, and which rows trained the discriminator."""
     training, *scored = request.inputs
     tasks: list[str] = json.loads((training / "tasks.json").read_text())
-    column = tasks.index(request.primary)
+    column = tasks.index(request.primary.digest)
     result = {
         task.digest: Scored(np.full(task.rows, np.nan, dtype=np.float32), np.zeros(task.rows, dtype=np.bool_))
         for task in request.auxiliary

@@ -22,9 +22,9 @@ from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
 from fastmtl.examples import describe_task, read_task
 from fastmtl.losses import discriminator_loss, positive_weights
+from fastmtl.methods import draw_rows
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace
-from fastmtl.tokens import Rows
 from fastmtl.training import batch_task_loss, train
 
 
@@ -66,9 +66,3 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     (workspace.output / "tasks.json").write_text(json.dumps(list(spec.datasets)))
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
     return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
-
-
-def draw_rows(digest: str, rows: int, count: int, seed: int) -> Rows:
-    """Draw min(count, rows) different rows, rising; a dataset's draw does not depend on the others of the job."""
-    generator = np.random.default_rng([seed, int(digest[:16], 16)])
-    return np.sort(generator.permutation(rows)[:count])

@@ -11,7 +11,6 @@ import json
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
@@ -20,9 +19,7 @@ from fastmtl.losses import probabilities
 from fastmtl.model import MODEL_FILE, load_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import Tokens, joined, read_tokens
-
-TEXTS_AT_ONCE = 8_192
+from fastmtl.tokens import joined, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -33,16 +30,11 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     about = json.loads((training / "model" / MODEL_FILE).read_text())
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
-    memory.check(
-        memory.inference_bytes(model.encoder, max(INFERENCE_TOKENS, max_length)),
-        machine.free_bytes,
-        "Use a smaller encoder, or a machine with more memory.",
-    )
+    memory.check_inference(model.encoder, max(INFERENCE_TOKENS, max_length), machine.free_bytes)
     tokens = joined(
         [
-            part
+            read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
             for digest, start, stop in spec.params["pieces"]
-            for part in _tokens(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
         ]
     )
 
@@ -53,13 +45,3 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     np.save(workspace.output / "probabilities.npy", scores)
     (workspace.output / "pieces.json").write_text(json.dumps(spec.params["pieces"]))
     return {"rows": len(scores), "device": machine.name, "precision": machine.precision}
-
-
-def _tokens(
-    dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> list[Tokens]:
-    """Tokenize rows [start, stop) of a dataset, some thousands at a time."""
-    return [
-        read_tokens(dataset, np.arange(first, min(first + TEXTS_AT_ONCE, stop)), tokenizer, max_length)
-        for first in range(start, stop, TEXTS_AT_ONCE)
-    ]

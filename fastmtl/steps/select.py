@@ -64,7 +64,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     inputs = list(folders(workspace, spec))
     found = pq.read_table(inputs.pop() / "leaks.parquet") if params["guarded"] else LEAKS.empty_table()
     leaked = [_leaked(found, task) for task in auxiliary]
-    request = ScoreRequest(params["primary"]["digest"], auxiliary, inputs, params["seed"])
+    primary = TaskRef(**params["primary"])
+    request = ScoreRequest(primary, auxiliary, inputs, params["seed"], params["rows_seen"])
     scored = methods.get(params["method"]).score(request)
     left_out = [
         leaks | each.seen if params["seen_rows"] == "exclude" else leaks

@@ -239,7 +239,10 @@ def test_a_name_that_is_no_artifact_is_not_found(service: Api, name: str):
 
 def test_the_service_says_what_it_can_do_and_that_it_is_well(service: Api):
     options = service.client.get("/v1/options").json()
-    assert (sorted(options["methods"]), options["selectors"]) == (["discriminator", "random"], ["top"])
+    assert (sorted(options["methods"]), options["selectors"]) == (
+        ["classifier", "discriminator", "embedding", "random"],
+        ["top"],
+    )
     assert [service.client.get(f"/v1/{path}").json() for path in ("health", "ready")] == [{"status": "ok"}] * 2
 
 

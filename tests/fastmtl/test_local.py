@@ -96,6 +96,16 @@ def test_rows_like_the_primary_are_chosen_whatever_encoder_and_loss(world, tmp_p
     assert result.counts["alike"]["selected"] >= 18
 
 
+@pytest.mark.parametrize("method", ["embedding", "classifier"])
+def test_methods_on_frozen_vectors_choose_rows_like_the_primary_and_embed_once(world, tmp_path, known, method):
+    settings, cache = config("distilbert", method=method), tmp_path / "cache"
+    result = run(world, tmp_path / "out", known, config=settings, train=False, cache=cache)
+    assert result.counts["alike"]["selected"] >= 18
+    assert result.counts["alike"]["seen"] == (20 if method == "classifier" else 0)
+    again = run(world, tmp_path / "b", known, config=settings.model_copy(update={"seed": 1}), train=False, cache=cache)
+    assert {"embed primary", "embed alike", "embed unlike"} <= set(again.reused)
+
+
 def test_every_file_that_is_promised_is_there_and_fits_the_others(world, tmp_path, known):
     result = run(world, tmp_path / "out", known)
     scores, subset = (pq.read_table(result.folder / f"{name}.parquet") for name in ("scores", "subset"))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fastmtl import methods
 from fastmtl.config import JobConfig
-from fastmtl.methods import ScoreRequest, discriminator, random
+from fastmtl.embeddings import SHARD_ROWS, Embeddings
+from fastmtl.methods import ScoreRequest, classifier, discriminator, draw_rows, embedding, random
 from fastmtl.methods.discriminator import Piece, shards
 from fastmtl.plan import TaskRef
 
@@ -25,7 +26,7 @@ def tasks(*sizes: int) -> list[TaskRef]:
 
 
 def test_the_methods_that_there_are():
-    assert methods.names() == ["discriminator", "random"]
+    assert methods.names() == ["classifier", "discriminator", "embedding", "random"]
 
 
 @pytest.mark.parametrize("name", methods.names())
@@ -106,8 +107,8 @@ def scored(tmp_path: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("primary", "auxiliary", "expected"),
     [
-        ("r", [QNLI, MNLI], [[3.2, 4.2, 5.2, 6.2], [0.2, 1.2, 2.2]]),  # column 2, in the order that was asked
-        ("m", [RTE], [[7.0, 8.0]]),  # column 0, of the second shard
+        (RTE, [QNLI, MNLI], [[3.2, 4.2, 5.2, 6.2], [0.2, 1.2, 2.2]]),  # column 2, in the order that was asked
+        (MNLI, [RTE], [[7.0, 8.0]]),  # column 0, of the second shard
     ],
 )
 def test_scores_are_the_primarys_column_of_every_row(scored: list[Path], primary, auxiliary, expected):
@@ -116,24 +117,106 @@ def test_scores_are_the_primarys_column_of_every_row(scored: list[Path], primary
 
 
 def test_rows_that_trained_the_discriminator_are_marked(scored: list[Path]):
-    result = discriminator.score(ScoreRequest("q", [MNLI, RTE], scored, None))
+    result = discriminator.score(ScoreRequest(QNLI, [MNLI, RTE], scored, None))
     assert [each.seen.tolist() for each in result] == [[True, False, True], [False, True]]
 
 
 def test_the_random_method_needs_nothing_and_has_seen_nothing():
     assert (random.plan(JobConfig(), {}, [RTE, MNLI]), random.rows_seen(JobConfig())) == ([], 0)
-    (scored,) = random.score(ScoreRequest("r", [MNLI], [], 7))
+    (scored,) = random.score(ScoreRequest(RTE, [MNLI], [], 7))
     assert not scored.seen.any()
 
 
 def test_random_scores_are_a_seeds_own():
-    first, again, other = (random.score(ScoreRequest("r", [MNLI, QNLI], [], seed)) for seed in (7, 7, 8))
+    first, again, other = (random.score(ScoreRequest(RTE, [MNLI, QNLI], [], seed)) for seed in (7, 7, 8))
     flat = [np.concatenate([each.scores for each in result]).tolist() for result in (first, again, other)]
     assert flat[0] == flat[1] != flat[2]
 
 
 def test_a_random_draw_is_in_proportion_to_size():
-    small, large = random.score(ScoreRequest("r", [TaskRef("a", "a", 10_000), TaskRef("b", "b", 30_000)], [], 0))
+    small, large = random.score(ScoreRequest(RTE, [TaskRef("a", "a", 10_000), TaskRef("b", "b", 30_000)], [], 0))
     best = np.sort(np.concatenate([small.scores, large.scores]))[-4_000]
     # of 4,000 chosen rows 1,000 are expected from the small one, with a standard deviation of about 27
     assert abs(int((small.scores >= best).sum()) - 1_000) < 5 * 27
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> tuple[dict[str, np.ndarray], list[Path]]:
+    """Vectors of three tasks around three centres, those of one task in two parts, the later part first."""
+    generator = np.random.default_rng(0)
+    vectors = {
+        digest: unit(generator.normal(size=(rows, 16)) + 3 * np.eye(16)[centre])
+        for centre, (digest, rows) in enumerate({"1a": 30, "2b": 40, "3c": 50}.items())
+    }
+    folders = []
+    for digest, start, stop in [("3c", 20, 50), ("1a", 0, 30), ("2b", 0, 40), ("3c", 0, 20)]:
+        folder = tmp_path / f"{digest}-{start}"
+        folder.mkdir()
+        np.save(folder / "embeddings.npy", vectors[digest][start:stop])
+        (folder / "piece.json").write_text(json.dumps({"dataset": digest, "start": start}))
+        folders.append(folder)
+    return vectors, folders
+
+
+EMBEDDED = [TaskRef("rte", "1a", 30), TaskRef("mnli", "2b", 40), TaskRef("qnli", "3c", 50)]
+
+
+def test_embeddings_are_read_in_the_order_of_the_rows(embedded):
+    vectors, folders = embedded
+    rows = np.array([0, 19, 20, 49])
+    assert np.array_equal(Embeddings(folders).rows("3c", rows), vectors["3c"][rows])
+    assert np.array_equal(np.concatenate([part for _, part in Embeddings(folders).parts("3c")]), vectors["3c"])
+
+
+def test_a_dataset_is_embedded_once_whatever_it_is_used_with():
+    config, encoder = JobConfig(), {"name": "tiny"}
+    alone, together = (embedding.plan(config, encoder, tasks) for tasks in ([MNLI], [RTE, MNLI]))
+    assert alone[0].fingerprint == together[1].fingerprint == classifier.plan(config, encoder, [MNLI])[0].fingerprint
+    large = embedding.plan(config, encoder, [TaskRef("a", "a", 2 * SHARD_ROWS + 1)])
+    assert [(step.params["start"], step.params["stop"]) for step in large] == [
+        (0, SHARD_ROWS),
+        (SHARD_ROWS, 2 * SHARD_ROWS),
+        (2 * SHARD_ROWS, 2 * SHARD_ROWS + 1),
+    ]
+    assert len({step.name for step in large}) == 3
+
+
+def test_the_embedding_score_is_the_mean_cosine_to_the_nearest_primary_rows(embedded):
+    vectors, folders = embedded
+    found = embedding.score(ScoreRequest(EMBEDDED[0], EMBEDDED[:0:-1], folders, None))
+    for task, each in zip(EMBEDDED[:0:-1], found, strict=True):
+        cosines = [sorted((row @ vectors["1a"].T).tolist())[-embedding.NEAREST :] for row in vectors[task.digest]]
+        assert np.allclose(each.scores, [sum(best) / len(best) for best in cosines], atol=1e-6)
+        assert not each.seen.any()
+
+
+def test_a_primary_of_one_row_has_one_nearest_row():
+    rows, primary = unit(np.ones((3, 2))), unit(np.array([[1.0, 0.0]]))
+    assert np.allclose(embedding.closeness(rows, primary), [2**-0.5] * 3)
+
+
+def test_the_classifier_scores_by_a_logistic_regression_over_the_tasks(embedded):
+    """Golden: the same regression by its definition, minimised by scipy."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    vectors, folders = embedded
+    found = classifier.score(ScoreRequest(EMBEDDED[0], EMBEDDED[1:], folders, 5, rows_seen=12))
+    drawn = {task.digest: draw_rows(task.digest, task.rows, 12, 5) for task in EMBEDDED}
+    known = np.concatenate([vectors[digest][rows] for digest, rows in drawn.items()]).astype(np.float64)
+    labels = np.repeat(np.arange(3), 12)
+
+    def loss(flat: np.ndarray) -> float:
+        weights, bias = flat[:48].reshape(3, 16), flat[48:]
+        likelihood = log_softmax(known @ weights.T + bias, axis=1)[np.arange(36), labels].sum()
+        return (weights**2).sum() / 2 - classifier.INVERSE_REGULARISATION * likelihood
+
+    best = minimize(loss, np.zeros(51)).x
+    for task, each in zip(EMBEDDED[1:], found, strict=True):
+        logits = vectors[task.digest] @ best[:48].reshape(3, 16).T + best[48:]
+        assert np.allclose(each.scores, np.exp(log_softmax(logits, axis=1))[:, 0], atol=2e-3)
+        assert np.flatnonzero(each.seen).tolist() == drawn[task.digest].tolist()

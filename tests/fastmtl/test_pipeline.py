@@ -162,7 +162,8 @@ def test_the_content_of_a_dataset_counts_and_not_how_a_job_calls_it():
         (
             {"method": "discriminater"},
             "config.method",
-            "'discriminater' is not known here. Did you mean 'discriminator'? Known: discriminator, random.",
+            "'discriminater' is not known here. Did you mean 'discriminator'? "
+            "Known: classifier, discriminator, embedding, random.",
         ),
         ({"method": "../random"}, "config.method", None),
         ({"method": "__init__"}, "config.method", None),

@@ -1,0 +1,57 @@
+"""Nearest neighbours: how close a row lies to the primary's rows in the frozen encoder's space. Trains nothing.
+
+The score is the mean cosine to the NEAREST primary rows: to one alone, a single odd row of the primary draws a crowd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastmtl import embeddings
+from fastmtl.config import JobConfig
+from fastmtl.embeddings import Embeddings, Vectors
+from fastmtl.methods import Scored, ScoreRequest
+from fastmtl.plan import Json, StepSpec, TaskRef
+
+summary = "How close the row lies to its nearest rows of the primary in the frozen encoder's space; trains nothing."
+seeded = False
+
+NEAREST = 8
+"""Primary rows that a row is compared with, or all where there are fewer."""
+ROWS_AT_ONCE = 4_096
+
+
+def rows_seen(config: JobConfig) -> int:
+    """Return 0: nothing is trained."""
+    return 0
+
+
+def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[StepSpec]:
+    """Embed every row of every task."""
+    return embeddings.plan(config, encoder, tasks)
+
+
+def score(request: ScoreRequest) -> list[Scored]:
+    """Return the mean cosine, in [-1, 1], to the nearest rows of the primary."""
+    vectors = Embeddings(request.inputs)
+    primary = np.concatenate([part for _, part in vectors.parts(request.primary.digest)])  # [n, H]
+    return [
+        Scored(
+            np.concatenate([closeness(part, primary) for _, part in vectors.parts(task.digest)]),
+            np.zeros(task.rows, dtype=np.bool_),
+        )
+        for task in request.auxiliary
+    ]
+
+
+def closeness(rows: Vectors, primary: Vectors) -> Vectors:
+    """Return [len(rows)]: the mean of the NEAREST largest products with rows of the primary."""
+    nearest = min(NEAREST, len(primary))
+    result = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        products = rows[start : start + ROWS_AT_ONCE] @ primary.T  # [rows, n]
+        largest = np.partition(products, -nearest, axis=1)[:, -nearest:]
+        result[start : start + ROWS_AT_ONCE] = np.sort(largest, axis=1).mean(axis=1)
+    return result

@@ -1,0 +1,40 @@
+"""Embed: the frozen encoder's vector of every row of a part of one dataset, as it is pooled for every other use.
+
+Reads   the rows [start, stop) of the dataset
+Writes  embeddings.npy  float32 [stop - start, H], each of length 1
+        piece.json      {"dataset": digest, "start": first row}
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from torch.nn import functional
+
+from fastmtl import device, memory
+from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.datasets import Dataset
+from fastmtl.encoders import resolve
+from fastmtl.model import MtDnn, load_checkpoint
+from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.scoring import score_rows
+from fastmtl.tokens import read_span
+
+
+def run(spec: StepSpec, workspace: Workspace) -> Json:
+    """Embed the rows with the encoder as it comes."""
+    params = spec.params
+    device.make_deterministic()
+    machine = device.describe(workspace.device, params["precision"])
+    encoder = params["encoder"]
+    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    memory.check_inference(checkpoint.encoder, max(INFERENCE_TOKENS, checkpoint.max_length), machine.free_bytes)
+    (digest,) = spec.datasets
+    dataset = Dataset.open(workspace.datasets[digest])
+    tokens = read_span(dataset, params["start"], params["stop"], checkpoint.tokenizer, checkpoint.max_length)
+    model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)
+    vectors = score_rows(model, tokens, functional.normalize, machine, workspace.progress)  # [rows, H]
+    np.save(workspace.output / "embeddings.npy", vectors)
+    (workspace.output / "piece.json").write_text(json.dumps({"dataset": digest, "start": params["start"]}))
+    return {"rows": len(vectors), "device": machine.name, "precision": machine.precision}
