@@ -44,7 +44,8 @@ def refused(service: Api, body: dict) -> tuple[int, str, str, str]:
             {"method": "discriminater"},
             "unknown-name",
             "config.method",
-            "'discriminater' is not known here. Did you mean 'discriminator'? Known: classifier, discriminator, embedding, random.",
+            "'discriminater' is not known here. Did you mean 'discriminator'? "
+            "Known: classifier, discriminator, embedding, random.",
         ),
         ({"selector": "best"}, "unknown-name", "config.selector", "'best' is not known here. Known: top."),
         ({"budgett": 3}, "invalid-request", "config.budgett", "unknown field 'budgett'; did you mean 'budget'?"),
