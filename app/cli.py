@@ -21,9 +21,11 @@ def serve() -> None:
     """Serve the API (FASTMTL_HOST, FASTMTL_PORT; see the README for every setting)."""
     import uvicorn
 
+    from app import logs
     from app.main import create_app
     from app.settings import Settings
 
+    logs.configure()
     settings = Settings()
     uvicorn.run(create_app(settings), host=settings.host, port=settings.port, access_log=False, log_level="warning")
 
@@ -31,9 +33,11 @@ def serve() -> None:
 @app.command()
 def worker() -> None:
     """Run a worker: it takes steps from the queue and computes them, one at a time."""
+    from app import logs
     from app.settings import Settings
     from worker.tasks import Worker
 
+    logs.configure()
     Worker(Settings()).run()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -115,6 +116,8 @@ class Datasets:
                 ]
             )
         answer: dict[str, Any] = json.loads(output)
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]))
         if "problems" in answer:
             raise InvalidDataset([Problem(**each) for each in answer["problems"]], answer["total"])
         summary: dict[str, Any] = answer["summary"]

@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -102,6 +103,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(OSError, _os_error)
+    app.add_exception_handler(OperationalError, _database_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -160,9 +162,18 @@ async def _disconnected(_request: Request, _error: Exception) -> JSONResponse:
 
 async def _os_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
     return await _unexpected(request, error)
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer where the database has no room or cannot be reached: the transaction was rolled back."""
+    if "disk is full" in str(error) or "No space left" in str(error):
+        return problem(507, DiskFull.slug, DiskFull.title, "the database's disk is full; nothing was kept")
+    log.error("database.failed", method=request.method, path=request.url.path, error=str(error))
+    told = "the database did not answer; nothing was changed, try again in a moment"
+    return problem(503, "unavailable", "Not available now", told, headers={"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

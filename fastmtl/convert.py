@@ -2,12 +2,14 @@
 
     python -m fastmtl.convert SOURCE TARGET --options-json '{"file_format": "csv"}' --memory-bytes 2147483648
 
-prints one JSON object: {"summary": {...}} or {"problems": [{message, field, row, line}], "total": n}. Torch-free.
+prints one JSON object: {"summary": {...}}, or {"problems": [{message, field, row, line}], "total": n}, or {"errno": n}
+where the disk is full. Torch-free.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import resource
 import sys
@@ -34,6 +36,10 @@ def main() -> int:
     except MemoryError:
         told = f"reading this file needs more than {given.memory_bytes / 2**20:,.0f} MiB of memory: split it"
         answer = {"problems": [{"message": told, "field": None, "row": None, "line": None}], "total": 1}
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        answer = {"errno": error.errno}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 

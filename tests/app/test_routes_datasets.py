@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from service import CSV, Api, api
+from sqlalchemy.exc import OperationalError
 
 from app.receive import Sink
 
@@ -157,6 +158,23 @@ def test_a_full_disk_is_said_and_leaves_nothing(service: Api, monkeypatch: pytes
     monkeypatch.setattr(Sink, "_write", full)
     answer = service.client.post("/v1/datasets", content=CSV)
     assert (answer.status_code, answer.json()["type"]) == (507, "urn:fastmtl:problem:disk-full")
+    assert service.traces() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "kind"),
+    [("database or disk is full", 507, "disk-full"), ("connection refused", 503, "unavailable")],
+)
+def test_a_database_that_fails_is_said_and_leaves_nothing(
+    service: Api, monkeypatch: pytest.MonkeyPatch, said: str, status: int, kind: str
+):
+    def fail(**_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception(said))
+
+    monkeypatch.setattr("app.datasets.Dataset", fail)
+    answer = service.client.post("/v1/datasets", content=CSV)
+    monkeypatch.undo()
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:fastmtl:problem:{kind}")
     assert service.traces() == []
 
 

@@ -1,8 +1,10 @@
 """Reading a file in a process of its own: one JSON object, whatever the file is."""
 
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,12 @@ def test_a_file_that_needs_too_much_memory_is_told_and_leaves_nothing(tmp_path):
     found = answer(tmp_path, content, "--memory-bytes", str(200 * 2**20))
     assert found == {"problems": [{"message": told, "field": None, "row": None, "line": None}], "total": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_an_answer_too(tmp_path):
+    (tmp_path / "target.raw").symlink_to("/dev/full")  # the first file that is written
+    assert answer(tmp_path, "text,label\na,1\nb,0\n") == {"errno": errno.ENOSPC}
 
 
 MEASURE = """
