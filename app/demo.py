@@ -19,8 +19,8 @@ from fastmtl.errors import FastMTLError
 
 FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "report.json")
 GLUE_BUDGET = 1000
-FINETUNING_EPOCHS = 3
-"""Two fewer than the preset's: a demonstration should end within minutes."""
+EPOCHS = 3
+"""Of TD-MTDNN and of fine-tuning, two fewer than the preset's: a demonstration should end within minutes."""
 POOL_SHARE = 0.1
 """Budget where none is given and the pool is small: a tenth of the auxiliary rows."""
 
@@ -72,8 +72,8 @@ class Demo:
         config = {
             "preset": "small",
             "budget": budget,
-            "discriminator": {"rows_per_task": self._rows_per_task},
-            "finetuning": {"epochs": FINETUNING_EPOCHS},
+            "discriminator": {"rows_per_task": self._rows_per_task, "epochs": EPOCHS},
+            "finetuning": {"epochs": EPOCHS},
         }
         job = self._job(client, stack, request, config)
         results = self._download(client, job)

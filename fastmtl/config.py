@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     # For CPUs and the packaged encoder: a small encoder wants a larger step.
     "small": {
-        "discriminator": {"epochs": 3, "learning_rate": 1e-4},
+        "discriminator": {"learning_rate": 1e-4},
         "target": {"learning_rate": 1e-4},
         "finetuning": {"learning_rate": 5e-5},
     },
