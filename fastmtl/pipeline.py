@@ -29,9 +29,9 @@ SELECTION = "selection"
 # Versions: raise one when the step's code changes what it computes; results of the older one are then not reused.
 LEAKAGE_VERSION = 1
 SELECT_VERSION = 2
-TARGET_VERSION = 1
-FINETUNE_VERSION = 1
-REPORT_VERSION = 1
+TARGET_VERSION = 2
+FINETUNE_VERSION = 2
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ seeded = False  # the seed is in the fingerprint of the step that trains the dis
 
 SHARD_ROWS = 50_000
 """Rows of one score step: two minutes of two CPU cores, seconds of a GPU; what a crash can cost."""
-DISCRIMINATOR_VERSION = 1
+DISCRIMINATOR_VERSION = 2
 SCORE_VERSION = 1
 
 
