@@ -73,10 +73,10 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
         left = np.setdiff1d(hidden, trained_on)
         config = config.model_copy(update={"budget": len(left)})
         began = time.monotonic()
-        names = [name for name in files if name != "primary"]
+        auxiliary = [path for name, path in files.items() if name != "primary"]
         result = select_rows(
             files["primary"],
-            [files[name] for name in names],
+            auxiliary,
             Path(scratch) / "out",
             config=config,
             device="cpu",
