@@ -13,7 +13,7 @@ from rich.console import Console
 
 from app.demo_data import DemoData, DemoTask, NoData, find, sample
 from app.embedded import EmbeddedStack, StackError
-from app.show import Json, arms_table, follow, selection_table
+from app.show import Json, arms_table, follow, selection_table, sentences
 from fastmtl.client import Client, ServiceError
 from fastmtl.errors import FastMTLError
 
@@ -81,7 +81,7 @@ class Demo:
         self._console.print()
         self._console.print(selection_table(report["selection"]["counts"], f"{budget:,} rows chosen"))
         self._console.print(arms_table(report))
-        for sentence in [*report["verdict"], *report["notes"]]:
+        for sentence in sentences(report):
             self._console.print(f"- {sentence}")
         self._console.print(f"From upload to download: {time.monotonic() - began:.0f} s.\n")
 

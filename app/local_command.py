@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from app.show import Json, arms_table, selection_table
+from app.show import Json, arms_table, selection_table, sentences
 from fastmtl.config import JobConfig
 from fastmtl.encoders import KNOWN
 from fastmtl.errors import FastMTLError, InvalidConfig, InvalidDataset
@@ -104,7 +104,7 @@ def _show(console: Console, result: Result, config: JobConfig) -> None:
     if result.report:
         report = json.loads((result.folder / "report.json").read_text())
         console.print(arms_table(report))
-        for sentence in [*report["verdict"], *report["notes"]]:
+        for sentence in sentences(report):
             console.print(f"- {sentence}")
     if result.reused:
         console.print(f"Found done before: {', '.join(result.reused)}.")

@@ -317,7 +317,13 @@ class Options(Record):
     methods: dict[str, str] = Field(
         description="Methods with a sentence each.", examples=[{"random": "A uniform draw."}]
     )
-    selectors: list[str] = Field(description="Selectors by name.", examples=[["top"]])
+    selectors: dict[str, str] = Field(
+        description="Selectors with a sentence each.", examples=[{"top": "The best of one pool."}]
+    )
+    settings: dict[str, dict[str, Any]] = Field(
+        description="JSON Schema of what config.options takes, by the name of the method or selector.",
+        examples=[{"embedding": {"properties": {"nearest": {"type": "integer", "minimum": 1}}}}],
+    )
     presets: list[str] = Field(description="Presets by name.", examples=[["paper", "small"]])
     max_upload_bytes: int = _count("Largest upload, bytes.", 4294967296)
     defaults: JobConfig = Field(description="The config of a job that writes none.")

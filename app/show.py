@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from fastmtl.arms import described
+
 Json = dict[str, Any]
 
 
@@ -57,19 +59,42 @@ def selection_table(counts: Json, title: str) -> Table:
 
 
 def arms_table(report: Json) -> Table:
-    """Return a table of what every arm reached on the same rows."""
-    names = {"selection": "with the selected rows", "primary_only": "without auxiliary rows", "random": "random rows"}
+    """Return a table of what every arm reached on the same rows: means over the repetitions, and what choosing took."""
     first = report["arms"]["selection"]
-    table = Table(
-        title=f"The primary, on {first['rows']['measured']} {first['measured_on']} rows", title_justify="left"
-    )
-    table.add_column("trained")
+    repeats = len(first["repeats"])
+    seeds = f", mean ± standard deviation of {repeats} seeds" if repeats > 1 else ""
+    title = f"The primary, on {first['rows']['measured']} {first['measured_on']} rows{seeds}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("trained with")
     for metric in first["metrics"]:
         table.add_column(metric, justify="right")
-    for arm, evaluation in report["arms"].items():
-        values = evaluation["metrics"].values()
-        table.add_row(names[arm], *("-" if value is None else f"{100 * value:.1f}" for value in values))
+    table.add_column("chosen in", justify="right")
+    for arm, found in report["arms"].items():
+        cost = report["costs"].get(arm)
+        figures = [_figure(found["metrics"][metric], found["spread"][metric]) for metric in first["metrics"]]
+        table.add_row(described(arm), *figures, _time(cost["seconds"]) if cost else "")
     return table
+
+
+def sentences(report: Json) -> list[str]:
+    """Return what a report says in words, the recommendation first."""
+    told = [report["recommendation"]] if report["recommendation"] else []
+    curve = report["budget_curve"]
+    if curve:
+        told.append(
+            f"A budget of {curve['recommended']:,} is the smallest within one standard error of the best, "
+            f"{curve['best']:,}."
+        )
+    effects = report["datasets"] or {}
+    told += [f"{key}: {each['meaning']} ({100 * each['value']:+.1f} points)." for key, each in effects.items()]
+    return [*told, *(text[0].upper() + text[1:] for text in report["verdict"]), *report["notes"]]
+
+
+def _figure(mean: float | None, spread: float | None) -> str:
+    """`61.2 ± 0.8`, in percent."""
+    if mean is None:
+        return "-"
+    return f"{100 * mean:.1f}" if spread is None else f"{100 * mean:.1f} ± {100 * spread:.1f}"
 
 
 def _show_step(step: Json, bars: Progress, shown: dict[str, TaskID], done: set[str], console: Console) -> None:

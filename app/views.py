@@ -23,7 +23,7 @@ from fastmtl.pipeline import SELECTION
 
 SMALL_COST = 0.001
 """Share of a job's cost that a step counts which passes no rows through the encoder."""
-MAIN_STEPS = ("select", f"finetune ({SELECTION})", "report")
+MAIN_STEPS = ("select", "explain", f"finetune ({SELECTION})", "report")
 """Steps whose files stand at the top of a job's artifacts."""
 
 
@@ -73,10 +73,9 @@ def public_name(step: str, name: str) -> str | None:
         return name
     if step == "discriminator":
         return f"discriminator/{name}"
-    if step == "select random rows":
-        return f"arms/random/{name}"
-    if step.startswith("finetune ("):
-        return f"arms/{step.removeprefix('finetune (').removesuffix(')')}/{name}"
+    kind, _, arm = step.removesuffix(")").partition(" (")
+    if kind in ("select", "finetune") and arm:
+        return f"arms/{arm.replace('/', '_')}/{name}"
     return None
 
 

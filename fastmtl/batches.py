@@ -33,6 +33,13 @@ class TaskRows:
     """[n]: int64 class indices, or float32."""
     extra: int = 0
     """Rows drawn once more in every epoch, at random: what an arm without auxiliary rows trains on in their place."""
+    limit: int | None = None
+    """Rows of an epoch, where that is fewer than all: the next so many of one shuffled order, round and round."""
+
+    @property
+    def visits(self) -> int:
+        """Rows of an epoch."""
+        return (len(self.tokens) if self.limit is None else self.limit) + self.extra
 
 
 @dataclass(frozen=True)
@@ -56,21 +63,21 @@ class Batch:
 def training_batches(sources: Sequence[TaskRows], batch_size: int, seed: int, epoch: int) -> list[Batch]:
     """Cut the rows of every task into batches and shuffle the batches of all tasks.
 
-    Every row stands in exactly one batch (and `extra` of them in one more). A task without rows gives no batch, so it
-    takes no step.
+    Every row stands in exactly one batch (and `extra` of them in one more), or so many rows as `limit` says. A task
+    without rows gives no batch, so it takes no step.
     """
     generator = np.random.default_rng([seed, epoch])
     batches = [
         Batch(source, rows)
         for source in sources
-        for rows in _cut(_epoch_rows(source, generator), source.tokens.lengths, batch_size)
+        for rows in _cut(_epoch_rows(source, generator, seed, epoch), source.tokens.lengths, batch_size)
     ]
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
 def batches_per_epoch(sources: Sequence[TaskRows], batch_size: int) -> int:
     """Return how many batches `training_batches` makes, the same in every epoch."""
-    return sum(-(-(len(source.tokens) + source.extra) // batch_size) for source in sources)
+    return sum(-(-source.visits // batch_size) for source in sources)
 
 
 def inference_batches(lengths: npt.NDArray[np.int64], max_tokens: int = INFERENCE_TOKENS) -> Iterator[Rows]:
@@ -83,8 +90,12 @@ def inference_batches(lengths: npt.NDArray[np.int64], max_tokens: int = INFERENC
         start += count
 
 
-def _epoch_rows(source: TaskRows, generator: np.random.Generator) -> Rows:
+def _epoch_rows(source: TaskRows, generator: np.random.Generator, seed: int, epoch: int) -> Rows:
     """Return the rows of one epoch, shuffled."""
+    if source.limit is not None:
+        order = np.random.default_rng(seed).permutation(len(source.tokens))
+        places = (epoch * source.limit + np.arange(source.limit)) % len(order)
+        return generator.permutation(order[places])
     rows = generator.permutation(len(source.tokens))
     if not source.extra:
         return rows

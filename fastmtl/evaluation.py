@@ -6,6 +6,7 @@ Letters: n rows · C classes.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,19 @@ class Split:
     """Empty where the user gave a validation dataset."""
 
 
-def split(rows: int, holdout_share: float | None, choice_share: float, seed: int) -> Split:
-    """Split `rows` rows; at least one always trains, and one is held out where a hold-out is asked for."""
+def split(rows: int, holdout_share: float | None, choice_share: float, seed: int, choice_seed: int) -> Split:
+    """Split `rows` rows; at least one always trains, and one is held out where a hold-out is asked for.
+
+    `seed` draws what is held out, `choice_seed` which of the others choose the epoch: repetitions of a training are
+    measured on the same rows.
+    """
     order = np.random.default_rng(seed).permutation(rows)
     held = min(rows - 1, max(1, round(rows * holdout_share))) if holdout_share else 0
     chosen = round((rows - held) * choice_share) if rows - held > 1 else 0
-    holdout, choice, train = np.split(order, [held, held + chosen])
+    holdout, rest = np.split(order, [held])
+    if choice_seed != seed:
+        rest = np.random.default_rng(choice_seed).permutation(np.sort(rest))
+    choice, train = np.split(rest, [chosen])
     return Split(np.sort(train), np.sort(choice), np.sort(holdout))
 
 
@@ -77,25 +85,53 @@ def measure(kind: TaskKind, labels: Floats, predicted: Floats) -> dict[str, floa
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the first of two arms is, on the same rows."""
+    """How much better the first of two arms is in the headline metric, on the same rows and with the same seeds."""
 
     value: float
+    """Mean over the repetitions."""
     low: float
     high: float
-    """Ends of the paired bootstrap interval over rows: chance of the rows, not of the seed."""
+    """Ends of the 95 % interval."""
+    error: float
+    """Standard error of `value`."""
+    repeats: int
+    """Paired repetitions; of one alone, the interval holds the chance of the rows only."""
 
 
-def compare(kind: TaskKind, labels: Floats, first: Floats, second: Floats, seed: int) -> Difference | None:
-    """Return the headline metric of `first` less that of `second`; None where it is not defined."""
-    value = _gain(kind, labels, first, second)
-    if value is None or len(labels) < 2:
+def compare(
+    kind: TaskKind, labels: Floats, first: Sequence[Floats], second: Sequence[Floats], seed: int
+) -> Difference | None:
+    """Compare two arms' predictions, one [n] a repetition, the r-th of both trained with the same seed.
+
+    Two chances are in a figure: which rows were measured (a paired bootstrap over rows of the mean difference) and how
+    the trainings fell out (Student's t over the repetitions' differences). The interval adds both in quadrature; what
+    both share is counted twice, so it is too wide rather than too narrow. None where the metric is not defined.
+    """
+    gains = [_gain(kind, labels, *pair) for pair in zip(first, second, strict=True)]
+    if len(labels) < 2 or any(gain is None for gain in gains):
         return None
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, len(labels), (RESAMPLES, len(labels)))
-    gains = [gain for rows in drawn if (gain := _gain(kind, labels[rows], first[rows], second[rows])) is not None]
+    values = np.array(gains, dtype=np.float64)  # [R]
+    value, repeats = float(values.mean()), len(values)
+    drawn = np.random.default_rng(seed).integers(0, len(labels), (RESAMPLES, len(labels)))
+    resampled = np.array([_mean_gain(kind, labels, first, second, rows) for rows in drawn])
+    resampled = resampled[~np.isnan(resampled)]
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(gains, [tail, 1 - tail])
-    return Difference(value, float(low), float(high))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    of_seeds = float(values.std(ddof=1) / np.sqrt(repeats)) if repeats > 1 else 0.0
+    reach = of_seeds * float(stats.t.ppf(1 - tail, repeats - 1)) if repeats > 1 else 0.0
+    return Difference(
+        value=value,
+        low=value - float(np.hypot(value - low, reach)),
+        high=value + float(np.hypot(high - value, reach)),
+        error=float(np.hypot(resampled.std(), of_seeds)),
+        repeats=repeats,
+    )
+
+
+def _mean_gain(kind: TaskKind, labels: Floats, first: Sequence[Floats], second: Sequence[Floats], rows: Rows) -> float:
+    """Return the mean difference over the repetitions on some rows; NaN where it is not defined for one."""
+    gains = [_gain(kind, labels[rows], a[rows], b[rows]) for a, b in zip(first, second, strict=True)]
+    return float(np.mean([np.nan if gain is None else gain for gain in gains]))
 
 
 def _gain(kind: TaskKind, labels: Floats, first: Floats, second: Floats) -> float | None:

@@ -34,7 +34,8 @@ class Result:
     """What a local selection leaves behind."""
 
     folder: Path
-    """selection.parquet, scores.parquet, subset.parquet, leaks.parquet, counts.json, report.json and model/."""
+    """selection.parquet, scores.parquet, subset.parquet, leaks.parquet, counts.json, explanations.parquet,
+    report.json and model/."""
     digest: str
     """Of the chosen rows in order of rank: the same input, config, seed and device give the same."""
     counts: Json
@@ -79,7 +80,8 @@ def select_rows(
             check_validation(read[tasks.primary.key][0], read[tasks.validation.key][0])
         steps = pipeline.plan(config or JobConfig(), tasks, known_encoders)
         if not train:
-            steps = steps[: 1 + next(index for index, step in enumerate(steps) if step.name == "select")]
+            last = next(index for index, step in enumerate(steps) if step.name == "select")
+            steps = [step for index, step in enumerate(steps) if index <= last or step.kind == "explain"]
         folders, results, reused = _run(steps, kept, digests, choose_device(device), progress)
     _publish(steps, folders, output)
     chosen = next(results[step.fingerprint] for step in steps if step.name == "select")
@@ -159,5 +161,7 @@ def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) 
                 shutil.copy2(folder / name, output / name)
         elif step.name == f"finetune ({pipeline.SELECTION})":
             shutil.copytree(folder / "model", output / "model", dirs_exist_ok=True)
+        elif step.kind == "explain":
+            shutil.copy2(folder / "explanations.parquet", output / "explanations.parquet")
         elif step.kind == "report":
             shutil.copy2(folder / "report.json", output / "report.json")

@@ -1,8 +1,10 @@
 """The steps of a job in their order: `plan` writes them down, `run` computes one. Nothing here knows about queues.
 
-    discriminator ── score … score ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
-                         leakage ───┤          ├─ target ── finetune ─┤              (arm: primary_only)
-                                    └─ select ─┴─ target ── finetune ─┘              (arm: random)
+    discriminator ── score … score ── rank ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
+                                            │          └─ explain             │
+                              leakage ──────┤                                 │
+                                            │             target ── finetune ─┤              (arm: primary_only)
+                                     rank ──┴─ select ─── target ── finetune ─┘              (arm: random)
 
 What a step's fingerprint leaves out is what it does not depend on: the first two know neither the primary nor the
 budget, so another primary among the same datasets, or another budget, finds them done.
@@ -13,39 +15,26 @@ Torch-free; `run` imports the step it runs.
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol, cast
+from dataclasses import asdict, replace
+from typing import Any, Protocol, cast
 
-from fastmtl import encoders, methods
-from fastmtl.config import JobConfig
+from pydantic import ValidationError
+
+from fastmtl import arms, cost, encoders, methods, selectors
+from fastmtl.arms import SELECTION, Arm, Tasks, step_name
+from fastmtl.config import Frozen, JobConfig
 from fastmtl.errors import BudgetTooLarge, InvalidConfig, UnknownName
-from fastmtl.plan import TRAINING_COST, Json, StepSpec, TaskRef, Workspace, in_order
-from fastmtl.selectors import SELECTORS
-
-SELECTION = "selection"
-"""The arm that trains on the chosen rows; the others are named in `JobConfig.compare`."""
+from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, in_order
 
 # Versions: raise one when the step's code changes what it computes; results of the older one are then not reused.
 LEAKAGE_VERSION = 1
-SELECT_VERSION = 2
-TARGET_VERSION = 2
-FINETUNE_VERSION = 2
-REPORT_VERSION = 2
+SELECT_VERSION = 3
+EXPLAIN_VERSION = 1
+REPORT_VERSION = 3
 
-
-@dataclass(frozen=True)
-class Tasks:
-    """The datasets of a job by role."""
-
-    primary: TaskRef
-    auxiliary: tuple[TaskRef, ...]
-    validation: TaskRef | None = None
-
-    @property
-    def all(self) -> tuple[TaskRef, ...]:
-        """Primary first, then the auxiliaries as listed."""
-        return (self.primary, *self.auxiliary)
+__all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
 
 
 class _Step(Protocol):
@@ -58,32 +47,29 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
     Raises UnknownName, BudgetTooLarge or InvalidConfig where the job could not be run.
     """
     _check(config, tasks, known_encoders)
+    wanted = arms.arms(config, tasks, methods.names())
     encoder = encoders.describe(config.encoder, known_encoders)
-    scoring = methods.get(config.method).plan(config, encoder, tasks.all)
     guard = [] if config.leak_guard == "off" else [_leakage(config, tasks)]
-    select = _select(config.method, [*scoring, *guard], config, tasks, name="select")
-    steps = [*scoring, *guard, select]
-    finals = []
-    for arm in (SELECTION, *config.compare):
-        chosen = select if arm == SELECTION else None
-        if arm == "random":
-            chosen = _select("random", guard, config, tasks, name="select random rows")
-            steps.append(chosen)
-        trained = _arm(arm, chosen, config, tasks, encoder)
-        steps += trained
-        finals.append(trained[-1])
-    steps.append(_report(config, tasks, encoder, select, finals))
-    first: dict[str, StepSpec] = {}
-    for step in steps:
-        first.setdefault(step.fingerprint, step)
-    return list(first.values())
+    steps: list[StepSpec] = []
+    finals: list[tuple[Arm, int, StepSpec | None, StepSpec]] = []
+    for repeat in range(config.repeats):
+        for arm in wanted:
+            chosen = _chosen_by(arm, repeat, config, tasks, encoder, guard)
+            trained = arms.train(arm, repeat, chosen[-1] if chosen else None, config, tasks, encoder)
+            steps += [*chosen, *trained]
+            finals.append((arm, repeat, chosen[-1] if chosen else None, trained[-1]))
+    select = cast(StepSpec, finals[0][2])
+    if config.explain:
+        steps.insert(steps.index(select) + 1, _explain(select, config, tasks, encoder))
+    steps.append(_report(config, tasks, encoder, finals))
+    return _once(steps)
 
 
-def eligible_rows(config: JobConfig, auxiliary: Sequence[TaskRef]) -> tuple[int, int]:
+def eligible_rows(config: JobConfig, auxiliary: Sequence[TaskRef], method: str | None = None) -> tuple[int, int]:
     """Count the auxiliary rows that may be chosen, and those that may not because the method trains on them."""
     seen = 0
     if config.seen_rows == "exclude":
-        rows_seen = methods.get(config.method).rows_seen
+        rows_seen = methods.get(method or config.method).rows_seen
         seen = sum(min(task.rows, rows_seen(config)) for task in auxiliary)
     return sum(task.rows for task in auxiliary) - seen, seen
 
@@ -91,18 +77,31 @@ def eligible_rows(config: JobConfig, auxiliary: Sequence[TaskRef]) -> tuple[int,
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compute one step: its files are in `workspace.output` when this returns what the step says of itself."""
     step = cast(_Step, importlib.import_module(f"fastmtl.steps.{spec.kind}"))
-    return step.run(spec, workspace)
+    with cost.measured(spec, workspace.inputs.values(), workspace.output, workspace.device):
+        return step.run(spec, workspace)
 
 
 def urgency(kind: str) -> int:
     """Return a rank by which ready steps are begun, the lowest first: the way to the chosen rows before trainings."""
-    order = ("select", "leakage", "discriminator", "score", "embed", "report", "finetune", "target")
-    return order.index(kind) if kind in order else len(order)
+    order = ("select", "leakage", "rank", "discriminator", "score", "embed", "explain", "report", "finetune", "target")
+    return order.index(kind) if kind in order else order.index("embed")
 
 
 def needs_torch(spec: StepSpec) -> bool:
     """Whether the step computes with torch, and so wants a device."""
-    return spec.kind not in ("leakage", "select", "report")
+    return spec.kind not in ("leakage", "rank", "select", "slice", "report")
+
+
+def _once(steps: Sequence[StepSpec]) -> list[StepSpec]:
+    """Return every step once, where it stands first, and give each a name of its own."""
+    first: dict[str, StepSpec] = {}
+    names: Counter[str] = Counter()
+    for step in steps:
+        if step.fingerprint not in first:
+            names[step.name] += 1
+            again = names[step.name]
+            first[step.fingerprint] = step if again == 1 else replace(step, name=f"{step.name} #{again}")
+    return list(first.values())
 
 
 def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> None:
@@ -111,10 +110,25 @@ def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> N
         raise UnknownName("config.encoder.name", config.encoder.name, known_encoders)
     if config.method not in methods.names():
         raise UnknownName("config.method", config.method, methods.names())
-    if config.selector not in SELECTORS:
-        raise UnknownName("config.selector", config.selector, SELECTORS)
+    if config.selector not in selectors.names():
+        raise UnknownName("config.selector", config.selector, selectors.names())
     if not tasks.auxiliary:
         raise InvalidConfig("auxiliary", "at least one auxiliary dataset is needed")
+    _check_datasets(tasks)
+    _check_options(config)
+    able = encoders.abilities(config.encoder.name, known_encoders)
+    used = {"config.method": config.method}
+    used |= {f"config.compare.{i}": name for i, name in enumerate(config.compare) if name in methods.names()}
+    for field, name in used.items():
+        if reason := methods.get(name).refusal(able):
+            raise InvalidConfig(field, reason)
+        eligible, trained = eligible_rows(config, tasks.auxiliary, name)
+        if config.budget > eligible:
+            raise BudgetTooLarge(config.budget, eligible, trained)
+
+
+def _check_datasets(tasks: Tasks) -> None:
+    """Refuse a dataset in two roles."""
     seen: dict[str, TaskRef] = {}
     for task in tasks.all:
         if (other := seen.setdefault(task.digest, task)) is not task:
@@ -125,9 +139,28 @@ def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> N
         raise InvalidConfig("validation", told)
     if len({task.key for task in tasks.all}) != len(tasks.all):
         raise InvalidConfig("auxiliary", "two datasets of the job have the same key")
-    eligible, trained = eligible_rows(config, tasks.auxiliary)
-    if config.budget > eligible:
-        raise BudgetTooLarge(config.budget, eligible, trained)
+
+
+def _check_options(config: JobConfig) -> None:
+    """Refuse settings of nobody, and settings that their method or selector does not take."""
+    known = {name: methods.get(name).Options for name in methods.names()}
+    known |= {name: selectors.get(name).Options for name in selectors.names()}
+    for name, given in config.options.items():
+        if name not in known:
+            raise UnknownName(f"config.options.{name}", name, known)
+        _options(known[name], name, given)
+
+
+def _options(kind: type[Frozen], name: str, given: Any) -> Frozen:  # noqa: ANN401 - whatever the caller sent
+    """Return the settings of a method or selector. Raises InvalidConfig naming the one that is wrong."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["config.options", name, *(str(part) for part in first["loc"])])
+        known = ", ".join(sorted(kind.model_fields)) or "none"
+        told = f"{first['msg']}, found {first['input']!r}; {name} has the options: {known}"
+        raise InvalidConfig(field, told) from error
 
 
 def _leakage(config: JobConfig, tasks: Tasks) -> StepSpec:
@@ -142,18 +175,50 @@ def _leakage(config: JobConfig, tasks: Tasks) -> StepSpec:
     )
 
 
-def _select(method: str, inputs: list[StepSpec], config: JobConfig, tasks: Tasks, name: str) -> StepSpec:
+def _chosen_by(
+    arm: Arm, repeat: int, config: JobConfig, tasks: Tasks, encoder: Json, guard: list[StepSpec]
+) -> list[StepSpec]:
+    """Plan the choice of an arm's rows, ending with its `select` step; nothing where it takes no auxiliary row."""
+    if arm.rows_of is None:
+        return []
+    every_row = arm.rows_of == arms.ALL_DATA
+    method = config.method if arm.rows_of == SELECTION else "random" if every_row else arm.rows_of
+    shifted = (config.seed + repeat) % 2**32
+    drawn = config.model_copy(update={"seed": shifted}) if config.repeat == "selection" else config
+    if every_row:
+        drawn = drawn.model_copy(update={"selector": "top"})
+    rank_seed = drawn.seed if arm.rows_of in (SELECTION, arms.ALL_DATA) else shifted
+    ordered = (tasks.primary, *in_order(tasks.auxiliary))
+    scoring = methods.plan(method, drawn, encoder, ordered, _named("rank", arm, repeat), rank_seed)
+    selecting = selectors.get(drawn.selector).plan(drawn, encoder, tasks.all)
+    select = _select(
+        [scoring[-1], *selecting, *guard],
+        drawn,
+        tasks,
+        name=_named("select", arm, repeat),
+        budget=None if every_row else drawn.budget,
+    )
+    return [*scoring, *guard, *selecting, select]
+
+
+def _named(what: str, arm: Arm, repeat: int) -> str:
+    """Return the name of a step that chooses rows: of the selection itself `rank` and `select`."""
+    assert arm.rows_of is not None
+    return what if arm.rows_of == SELECTION and not repeat else step_name(what, arm.rows_of, repeat)
+
+
+def _select(inputs: list[StepSpec], config: JobConfig, tasks: Tasks, name: str, budget: int | None) -> StepSpec:
     """Turn scores into exactly `budget` rows (fastmtl/steps/select.py)."""
+    selector = selectors.get(config.selector)
     params: Json = {
-        "method": method,
         "selector": config.selector,
-        "budget": config.budget,
+        "options": _options(selector.Options, config.selector, config.options.get(config.selector, {})).model_dump(),
+        "budget": budget,
         "seen_rows": config.seen_rows,
         "guarded": config.leak_guard != "off",
         "primary": asdict(tasks.primary),
         "auxiliary": [asdict(task) for task in tasks.auxiliary],
-        "seed": config.seed if methods.get(method).seeded else None,
-        "rows_seen": methods.get(method).rows_seen(config) if methods.get(method).seeded else 0,
+        "seed": config.seed if selector.seeded else None,
     }
     return StepSpec(
         kind="select",
@@ -165,57 +230,55 @@ def _select(method: str, inputs: list[StepSpec], config: JobConfig, tasks: Tasks
     )
 
 
-def _arm(arm: str, chosen: StepSpec | None, config: JobConfig, tasks: Tasks, encoder: Json) -> list[StepSpec]:
-    """Train one arm: TO-MTDNN (fastmtl/steps/target.py), then fine-tuning (fastmtl/steps/finetune.py)."""
-    shared: Json = {
-        "encoder": encoder,
-        "primary": {"key": tasks.primary.key, "digest": tasks.primary.digest},
-        "holdout_share": None if tasks.validation else config.holdout_share,
-        "choice_share": config.finetuning.choice_share,
-        "precision": config.precision,
-        "seed": config.training_seed,
-    }
-    auxiliary = [{"key": task.key, "digest": task.digest} for task in tasks.auxiliary] if chosen else []
-    target = StepSpec(
-        kind="target",
-        name=f"target ({arm})",
-        version=TARGET_VERSION,
-        # Without chosen rows the arm still takes as many optimiser steps as with `extra_rows` of them.
+def _explain(select: StepSpec, config: JobConfig, tasks: Tasks, encoder: Json) -> StepSpec:
+    """Say why each row was chosen (fastmtl/steps/explain.py)."""
+    return StepSpec(
+        kind="explain",
+        name="explain",
+        version=EXPLAIN_VERSION,
         params={
-            **shared,
-            "auxiliary": auxiliary,
-            "training": config.target.model_dump(),
-            "extra_rows": config.budget,
+            "encoder": encoder,
+            "precision": config.precision,
+            "primary": tasks.primary.digest,
+            "nearest": config.explain,
         },
-        datasets=(tasks.primary.digest, *(task["digest"] for task in auxiliary)),
-        needs=(chosen.fingerprint,) if chosen else (),
-        cost=TRAINING_COST * config.target.epochs * (tasks.primary.rows + config.budget),
+        datasets=(tasks.primary.digest,),
+        needs=(select.fingerprint,),
+        cost=tasks.primary.rows + config.budget,
     )
-    validation = tasks.validation.digest if tasks.validation else None
-    finetune = StepSpec(
-        kind="finetune",
-        name=f"finetune ({arm})",
-        version=FINETUNE_VERSION,
-        params={**shared, "validation": validation, "training": config.finetuning.model_dump()},
-        datasets=tuple(dict.fromkeys((tasks.primary.digest, validation or tasks.primary.digest))),
-        needs=(target.fingerprint,),
-        cost=TRAINING_COST * config.finetuning.epochs * tasks.primary.rows,
-    )
-    return [target, finetune]
 
 
-def _report(config: JobConfig, tasks: Tasks, encoder: Json, select: StepSpec, finals: list[StepSpec]) -> StepSpec:
-    """Gather what every arm reached (fastmtl/steps/report.py)."""
+def _report(
+    config: JobConfig, tasks: Tasks, encoder: Json, finals: Sequence[tuple[Arm, int, StepSpec | None, StepSpec]]
+) -> StepSpec:
+    """Gather what every arm reached (fastmtl/steps/report.py).
+
+    `needs` holds, arm by arm and repetition by repetition, the fine-tuning and, where rows were chosen, the selection.
+    """
     return StepSpec(
         kind="report",
         name="report",
         version=REPORT_VERSION,
         params={
-            "config": config.model_dump(),
+            "config": config.model_dump(mode="json"),
             "encoder": encoder,
             "primary": tasks.primary.key,
             "validation": tasks.validation.key if tasks.validation else None,
-            "arms": [SELECTION, *config.compare],
+            "arms": [
+                {
+                    "arm": arm.name,
+                    "repeat": repeat,
+                    "best": arm.best,
+                    "without": arm.without,
+                    "final": final.fingerprint,
+                    "select": chosen.fingerprint if chosen else None,
+                }
+                for arm, repeat, chosen, final in finals
+            ],
         },
-        needs=(select.fingerprint, *(step.fingerprint for step in finals)),
+        needs=tuple(
+            dict.fromkeys(
+                step.fingerprint for _, _, chosen, final in finals for step in (chosen, final) if step is not None
+            )
+        ),
     )

@@ -5,8 +5,9 @@ AdamW, linear decay to zero without warm-up, gradients clipped, bf16 autocast wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ class History:
     """What a training leaves behind to be looked at."""
 
     losses: tuple[float, ...]
-    """Mean loss of each epoch, over batches."""
+    """Mean loss of each epoch, over batches; the last may have been cut short."""
     steps: int
     """Optimiser steps taken."""
     rows: int
@@ -52,30 +53,47 @@ def train(
     seed: int,
     progress: Progress,
     after_epoch: Callable[[int], None] | None = None,
+    steps: int | None = None,
 ) -> History:
-    """Train a model in place; `after_epoch` is called with the epoch, from 0, while the model is in eval mode."""
+    """Train a model in place; `after_epoch` is called with the epoch, from 0, while the model is in eval mode.
+
+    With `steps` exactly so many optimiser steps are taken, in as many epochs as that needs, the last cut short; else
+    as many as `config.epochs` hold.
+    """
     model.to(machine.device)
     torch.manual_seed(seed)  # dropout draws from torch's own generator: there is no other way to seed it
-    steps = config.epochs * batches_per_epoch(sources, config.batch_size)
-    rows = config.epochs * sum(len(source.tokens) + source.extra for source in sources)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True)
+    an_epoch = batches_per_epoch(sources, config.batch_size)
+    steps = config.epochs * an_epoch if steps is None else steps
+    expected = round(steps / an_epoch * sum(source.visits for source in sources))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
     losses = []
-    done = 0
-    for epoch in range(config.epochs):
+    rows = 0
+    for epoch, batches in _epochs(sources, config.batch_size, seed, steps):
         model.train()
         total = torch.zeros((), device=machine.device)
-        batches = training_batches(sources, config.batch_size, seed, epoch)
         for batch in batches:
             total += _step(model, batch, loss_of, machine, optimiser)
             schedule.step()
-            done += len(batch.rows)
-            progress(done, rows, "rows", f"epoch {epoch + 1} of {config.epochs}")
+            rows += len(batch.rows)
+            progress(min(rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
         losses.append(float(total) / len(batches))
         model.eval()
         if after_epoch:
             after_epoch(epoch)
     return History(tuple(losses), steps, rows)
+
+
+def _epochs(sources: Sequence[TaskRows], batch_size: int, seed: int, steps: int) -> Iterator[tuple[int, list[Batch]]]:
+    """Yield epochs with their batches until there were `steps` of these."""
+    left = steps
+    for epoch in count():
+        batches = training_batches(sources, batch_size, seed, epoch)[:left]
+        yield epoch, batches
+        left -= len(batches)
+        if not left:
+            return
 
 
 def _step(

@@ -7,9 +7,8 @@ from sqlalchemy import text
 
 from app.schemas import Health, Options
 from app.state import Parts
-from fastmtl import methods
-from fastmtl.config import PRESETS, JobConfig
-from fastmtl.selectors import SELECTORS
+from fastmtl import methods, selectors
+from fastmtl.config import PRESETS, Frozen, JobConfig
 
 router = APIRouter(prefix="/v1", tags=["service"])
 
@@ -36,8 +35,15 @@ def options(parts: Parts) -> Options:
     return Options(
         encoders=sorted(parts.settings.encoders),
         methods={name: methods.get(name).summary for name in methods.names()},
-        selectors=sorted(SELECTORS),
+        selectors={name: selectors.get(name).summary for name in selectors.names()},
+        settings={name: kind.model_json_schema() for name, kind in _settings().items() if kind.model_fields},
         presets=sorted(PRESETS),
         max_upload_bytes=parts.settings.max_upload_bytes,
         defaults=JobConfig(),
     )
+
+
+def _settings() -> dict[str, type[Frozen]]:
+    """Return the settings of every method and selector, by its name."""
+    found = {name: methods.get(name).Options for name in methods.names()}
+    return found | {name: selectors.get(name).Options for name in selectors.names()}

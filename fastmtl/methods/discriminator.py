@@ -1,7 +1,8 @@
 """The paper's method: the task discriminator's probability that a row belongs to the primary (paper, section 3.3).
 
-CE-trained discriminators are read through a softmax over the tasks, BCE-trained ones through a sigmoid a task; both
-happen in the `score` step, which writes float32 probabilities [rows, T] for every task. A primary is a column of them.
+CE-trained discriminators are read through a softmax over the tasks, BCE-trained ones through a sigmoid a task (and CE
+ones too with `read_as: sigmoid`, as published). That happens in the `score` step, which writes float32 probabilities
+[rows, T] for every task; a primary is a column of them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.plan import TRAINING_COST, Json, StepSpec, TaskRef, in_order
 
 summary = "The paper's: how sure a discriminator, trained with the tasks, is that the row belongs to the primary."
-seeded = False  # the seed is in the fingerprint of the step that trains the discriminator
 
 SHARD_ROWS = 50_000
 """Rows of one score step: two minutes of two CPU cores, seconds of a GPU; what a crash can cost."""
 DISCRIMINATOR_VERSION = 2
-SCORE_VERSION = 1
+SCORE_VERSION = 2
 
 
 class Piece(NamedTuple):
@@ -48,7 +48,7 @@ def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[Ste
         version=DISCRIMINATOR_VERSION,
         params={
             "encoder": encoder,
-            "discriminator": config.discriminator.model_dump(),
+            "discriminator": config.discriminator.model_dump(exclude={"read_as"}),
             "precision": config.precision,
             "seed": config.seed,
         },
@@ -61,7 +61,11 @@ def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[Ste
             kind="score",
             name=f"score {index + 1}/{len(cut)}",
             version=SCORE_VERSION,
-            params={"pieces": [list(piece) for piece in pieces], "precision": config.precision},
+            params={
+                "pieces": [list(piece) for piece in pieces],
+                "precision": config.precision,
+                "read_as": config.discriminator.read_as,
+            },
             datasets=tuple(dict.fromkeys(piece.digest for piece in pieces)),
             needs=(training.fingerprint,),
             cost=sum(piece.stop - piece.start for piece in pieces),

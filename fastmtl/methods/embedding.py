@@ -1,6 +1,6 @@
 """Nearest neighbours: how close a row lies to the primary's rows in the frozen encoder's space. Trains nothing.
 
-The score is the mean cosine to the NEAREST primary rows: to one alone, a single odd row of the primary draws a crowd.
+The score is the mean cosine to the `nearest` primary rows: to one alone, a single odd row of the primary draws a crowd.
 """
 
 from __future__ import annotations
@@ -8,24 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from pydantic import Field
 
 from fastmtl import embeddings
-from fastmtl.config import JobConfig
+from fastmtl.config import Frozen, JobConfig
 from fastmtl.embeddings import Embeddings, Vectors
 from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.plan import Json, StepSpec, TaskRef
 
 summary = "How close the row lies to its nearest rows of the primary in the frozen encoder's space; trains nothing."
-seeded = False
 
-NEAREST = 8
-"""Primary rows that a row is compared with, or all where there are fewer."""
 ROWS_AT_ONCE = 4_096
 
 
-def rows_seen(config: JobConfig) -> int:
-    """Return 0: nothing is trained."""
-    return 0
+class Options(Frozen):
+    """How near is near."""
+
+    nearest: int = Field(
+        8, ge=1, le=10_000, description="Primary rows that a row is compared with, or all where there are fewer."
+    )
 
 
 def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[StepSpec]:
@@ -35,20 +36,22 @@ def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[Ste
 
 def score(request: ScoreRequest) -> list[Scored]:
     """Return the mean cosine, in [-1, 1], to the nearest rows of the primary."""
+    assert isinstance(request.options, Options)
+    nearest = request.options.nearest
     vectors = Embeddings(request.inputs)
     primary = np.concatenate([part for _, part in vectors.parts(request.primary.digest)])  # [n, H]
     return [
         Scored(
-            np.concatenate([closeness(part, primary) for _, part in vectors.parts(task.digest)]),
+            np.concatenate([closeness(part, primary, nearest) for _, part in vectors.parts(task.digest)]),
             np.zeros(task.rows, dtype=np.bool_),
         )
         for task in request.auxiliary
     ]
 
 
-def closeness(rows: Vectors, primary: Vectors) -> Vectors:
-    """Return [len(rows)]: the mean of the NEAREST largest products with rows of the primary."""
-    nearest = min(NEAREST, len(primary))
+def closeness(rows: Vectors, primary: Vectors, nearest: int) -> Vectors:
+    """Return [len(rows)]: the mean of the `nearest` largest products with rows of the primary."""
+    nearest = min(nearest, len(primary))
     result = np.empty(len(rows), dtype=np.float32)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         products = rows[start : start + ROWS_AT_ONCE] @ primary.T  # [rows, n]

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from fastmtl.config import JobConfig
 from fastmtl.methods import Scored, ScoreRequest
-from fastmtl.plan import Json, StepSpec, TaskRef
 
 summary = "A uniform draw from all auxiliary rows, so in proportion to the size of each dataset: the baseline."
 seeded = True
-
-
-def rows_seen(config: JobConfig) -> int:
-    """Return 0: nothing is trained."""
-    return 0
-
-
-def plan(config: JobConfig, encoder: Json, tasks: Sequence[TaskRef]) -> list[StepSpec]:
-    """Return no steps: nothing has to be computed first."""
-    return []
 
 
 def score(request: ScoreRequest) -> list[Scored]:

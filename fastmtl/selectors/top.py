@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from fastmtl.selectors.selection import Selection
+from fastmtl.selectors import Pool, Scores, Selection
+
+summary = "The paper's: all auxiliary rows in one pool, the best of them."
 
 
-def top(scores: Sequence[npt.NDArray[np.float32]], budget: int) -> Selection:
+def select(pool: Pool, budget: int) -> Selection:
     """Choose the `budget` highest scores; of equal ones the first by (dataset, row)."""
-    pool = np.concatenate(scores)  # [N]
+    return top(pool.scores, budget)
+
+
+def top(scores: Sequence[Scores], budget: int) -> Selection:
+    """Return the `budget` highest scores of all datasets, falling; of equal ones the first by (dataset, row)."""
+    pool = np.concatenate([*scores])  # [N]
     ends = np.cumsum([len(one) for one in scores])
     eligible = np.flatnonzero(~np.isnan(pool))
     assert len(eligible) >= budget, "the caller checks the budget against what is eligible"

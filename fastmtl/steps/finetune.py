@@ -80,17 +80,18 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
 
     task = model.tasks[PRIMARY]
     primary = Dataset.open(workspace.datasets[params["primary"]["digest"]])
-    parts = split(primary.rows, params["holdout_share"], params["choice_share"], params["seed"])
+    parts = split(primary.rows, params["holdout_share"], params["choice_share"], params["split_seed"], params["seed"])
     source = read_task(PRIMARY, task, primary, parts.train, tokenizer, max_length)
-    kept = read_tokens(primary, parts.choice, tokenizer, max_length)
-    best = BestEpoch(model, task, primary, parts.choice, kept, machine)
+    measured, rows = _measured_on(spec, workspace, primary, parts)
+    asked = (measured, rows) if config.choose_on == "measured" else (primary, parts.choice)
+    best = BestEpoch(model, task, *asked, read_tokens(*asked, tokenizer, max_length), machine)
     history = train(model, [source], config, batch_task_loss, machine, params["seed"], workspace.progress, best)
     best.restore()
 
-    measured, rows = _measured_on(spec, workspace, primary, parts)
     logits = predict(model, read_tokens(measured, rows, tokenizer, max_length), PRIMARY, machine)  # [n, C]
     labels, predicted = _in_users_units(task, in_head_units(task, measured, rows), logits)
     evaluation = {
+        "seed": params["seed"],
         "metrics": measure(task.kind, labels, predicted),
         "headline": headline(task.kind),
         "classes": task.classes,

@@ -15,7 +15,7 @@ import torch
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
 from fastmtl.datasets import Dataset
-from fastmtl.losses import probabilities
+from fastmtl.losses import DiscriminatorLoss, probabilities
 from fastmtl.model import MODEL_FILE, load_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
@@ -38,8 +38,10 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         ]
     )
 
+    kind: DiscriminatorLoss = "bce" if spec.params["read_as"] == "sigmoid" else about["discriminator_loss"]
+
     def read(features: torch.Tensor) -> torch.Tensor:
-        return probabilities(about["discriminator_loss"], model.discriminate(features))  # [B, T]
+        return probabilities(kind, model.discriminate(features))  # [B, T]
 
     scores = score_rows(model, tokens, read, machine, workspace.progress)  # [rows of the shard, T]
     np.save(workspace.output / "probabilities.npy", scores)

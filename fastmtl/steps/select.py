@@ -1,6 +1,6 @@
 """Select: turn the scores of all auxiliary rows into exactly K of them (paper, section 3.3).
 
-Reads   what the method's steps and, last, the leak guard left behind, and the auxiliary datasets
+Reads   what the `rank` step, the selector's own and, last, the leak guard left behind, and the auxiliary datasets
 Writes  selection.parquet  K rows: rank (from 1), dataset (key), row, score; best first
         scores.parquet     every auxiliary row: dataset, row, score, seen, selected
         leaks.parquet      rows that were kept out, and the primary's own such rows: dataset, row, held_row, similarity
@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fastmtl import methods
+from fastmtl import selectors
 from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.errors import BudgetTooLarge
-from fastmtl.methods import Scored, ScoreRequest
+from fastmtl.methods import Scored
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
-from fastmtl.selectors import SELECTORS, Selection
+from fastmtl.selectors import Pool, Selection
+from fastmtl.steps import rank
 from fastmtl.steps.leakage import SCHEMA as LEAKS
 
 Mask = npt.NDArray[np.bool_]
@@ -58,23 +59,31 @@ SUBSET = pa.schema(
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
-    """Score by the method, leave out what is not eligible, select."""
+    """Leave out what is not eligible, select; a budget of null takes every eligible row."""
     params = spec.params
     auxiliary = [TaskRef(**each) for each in params["auxiliary"]]
-    inputs = list(folders(workspace, spec))
+    ranking, *inputs = folders(workspace, spec)
     found = pq.read_table(inputs.pop() / "leaks.parquet") if params["guarded"] else LEAKS.empty_table()
     leaked = [_leaked(found, task) for task in auxiliary]
-    primary = TaskRef(**params["primary"])
-    request = ScoreRequest(primary, auxiliary, inputs, params["seed"], params["rows_seen"])
-    scored = methods.get(params["method"]).score(request)
+    scored = rank.read(ranking, [task.digest for task in auxiliary])
     left_out = [
         leaks | each.seen if params["seen_rows"] == "exclude" else leaks
         for leaks, each in zip(leaked, scored, strict=True)
     ]
     eligible = [~mask for mask in left_out]
-    _check_budget(params["budget"], eligible, leaked)
-    offered = [np.where(mask, each.scores, np.nan) for each, mask in zip(scored, eligible, strict=True)]
-    selection = SELECTORS[params["selector"]](offered, params["budget"])
+    budget = params["budget"] or sum(int(mask.sum()) for mask in eligible)
+    _check_budget(budget, eligible, leaked)
+    selector = selectors.get(params["selector"])
+    pool = Pool(
+        scores=[np.where(mask, each.scores, np.nan) for each, mask in zip(scored, eligible, strict=True)],
+        primary=TaskRef(**params["primary"]),
+        auxiliary=auxiliary,
+        datasets=workspace.datasets,
+        inputs=inputs,
+        seed=params["seed"],
+        options=selector.Options(**params["options"]),
+    )
+    selection = selector.select(pool, budget)
 
     keys = [task.key for task in auxiliary]
     _write_selection(workspace.output / "selection.parquet", keys, selection)

@@ -1,21 +1,27 @@
 """TO-MTDNN: a fresh encoder trained on the primary and the chosen rows (paper, section 3.4).
 
-Reads   the primary, the auxiliaries and the selection; an arm without auxiliary rows reads the primary alone and draws
-        `extra_rows` more of its rows in every epoch, so that every arm sees as many
+Reads   the primary, the auxiliaries and the selection, or the primary alone
 Writes  model/          the network; its first task is the primary
         history.json    the loss of every epoch
+
+Arms differ in rows and in nothing else. Each takes epochs · (ceil(n / B) + ceil(visits / B)) optimiser steps of B rows,
+n being the primary's training rows: with fewer auxiliary rows than `visits` an epoch draws more of the primary's, with
+more it takes a part of them. Rows of many small tasks make more batches than that; the last epoch is then cut short.
+`visits` null trains on every row in every epoch.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from fastmtl import device, memory
+from fastmtl.batches import TaskRows
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
@@ -40,14 +46,22 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     parts = _training_rows(spec, workspace)
     datasets = [Dataset.open(workspace.datasets[digest]) for digest, _ in parts]
     tasks = [describe_task(digest, dataset, rows) for (digest, rows), dataset in zip(parts, datasets, strict=True)]
-    extra = [0 if params["auxiliary"] else params["extra_rows"], *(0 for _ in parts[1:])]
     sources = [
-        read_task(index, tasks[index], datasets[index], rows, checkpoint.tokenizer, checkpoint.max_length, extra[index])
+        read_task(index, tasks[index], datasets[index], rows, checkpoint.tokenizer, checkpoint.max_length)
         for index, (_, rows) in enumerate(parts)
     ]
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator=False)
     model.initialise_heads(params["seed"])
-    history = train(model, sources, config, batch_task_loss, machine, params["seed"], workspace.progress)
+    history = train(
+        model,
+        _visiting(sources, params["visits"]),
+        config,
+        batch_task_loss,
+        machine,
+        params["seed"],
+        workspace.progress,
+        steps=_steps(len(parts[0][1]), params["visits"], config),
+    )
 
     save_model(
         model, checkpoint.tokenizer, workspace.output / "model", {"encoder": encoder, "machine": asdict(machine)}
@@ -56,21 +70,57 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     return {"losses": history.losses, "rows": history.rows, "steps": history.steps}
 
 
+def _steps(primary_rows: int, visits: int | None, config: TrainingConfig) -> int | None:
+    """Return the optimiser steps of every arm with so many visits; None where it is as many as its rows make."""
+    if visits is None:
+        return None
+    return config.epochs * (-(-primary_rows // config.batch_size) - (-visits // config.batch_size))
+
+
+def _visiting(sources: Sequence[TaskRows], visits: int | None) -> list[TaskRows]:
+    """Set how many rows an epoch visits: the primary's and, of auxiliary rows or in their place, `visits`."""
+    primary, *auxiliary = sources
+    sizes = np.array([len(source.tokens) for source in auxiliary], dtype=np.int64)
+    if visits is None:
+        return list(sources)
+    if sizes.sum() <= visits:
+        return [replace(primary, extra=visits - int(sizes.sum())), *auxiliary]
+    return [
+        primary,
+        *(
+            replace(source, limit=int(limit))
+            for source, limit in zip(auxiliary, apportioned(sizes, visits), strict=True)
+            if limit
+        ),
+    ]
+
+
+def apportioned(sizes: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
+    """Share `total` out in proportion to sizes, by largest remainders, the first of equal ones first."""
+    exact = sizes * (total / sizes.sum())
+    shares: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - shares), kind="stable")
+    shares[order[: total - int(shares.sum())]] += 1
+    return shares
+
+
 def _training_rows(spec: StepSpec, workspace: Workspace) -> Sequence[tuple[str, Rows]]:
-    """Return (digest, rows) of the primary, then of every auxiliary with a chosen row."""
+    """Return (digest, rows) of the primary, then of every auxiliary with a row to train on."""
     params = spec.params
     digest = params["primary"]["digest"]
     rows = Dataset.open(workspace.datasets[digest]).rows
-    own = split(rows, params["holdout_share"], params["choice_share"], params["seed"]).train
+    own = split(rows, params["holdout_share"], params["choice_share"], params["split_seed"], params["seed"]).train
     parts = [(digest, own)]
     if not params["auxiliary"]:
         return parts
     (chosen,) = folders(workspace, spec)
-    table = pq.read_table(chosen / "selection.parquet", columns=["dataset", "row"])
-    names = np.array(table["dataset"].to_pylist())
+    table = pq.read_table(chosen / "selection.parquet", columns=["dataset", "row"])  # in order of rank
+    if params["best"] is not None:
+        table = table.slice(0, params["best"])
+    names = np.array(table["dataset"].to_pylist(), dtype=object)
     numbers = table["row"].to_numpy()
     for auxiliary in params["auxiliary"]:
         mine = np.sort(numbers[names == auxiliary["key"]])
-        if len(mine):
+        if len(mine) and auxiliary["key"] != params["without"]:
             parts.append((auxiliary["digest"], mine))
     return parts

@@ -160,7 +160,7 @@ def test_another_budget_or_primary_trains_no_discriminator_and_scores_nothing_ag
         device="cpu",
         train=False,
     )
-    assert other_budget.reused == ("discriminator", "score 1/1", "leakage")
+    assert other_budget.reused == ("discriminator", "score 1/1", "rank", "leakage")
     assert swapped.reused == ("discriminator", "score 1/1")
 
 
@@ -174,7 +174,7 @@ def test_scores_equal_a_few_lines_of_plain_transformers(world, tmp_path, known):
     """Golden: the stored scores are softmax(W · pooled + b), read from the files that the step left."""
     cache = tmp_path / "cache"
     result = run(world, tmp_path / "out", known, train=False, cache=cache)
-    (trained,) = (path.parent for path in cache.glob("*/tasks.json"))
+    (trained,) = (path.parent.parent for path in cache.glob("*/model/heads.safetensors"))
     column = json.loads((trained / "tasks.json").read_text()).index(result.summaries["primary"].digest)
     encoder, tokenizer = (
         AutoModel.from_pretrained(trained / "model").eval(),

@@ -26,14 +26,15 @@ def tasks(*sizes: int) -> list[TaskRef]:
 
 
 def test_the_methods_that_there_are():
-    assert methods.names() == ["classifier", "discriminator", "embedding", "random"]
+    found = "bm25 classifier discriminator dsir embedding gradient lm_loss random random_balanced"
+    assert methods.names() == found.split()
 
 
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_offers_what_a_method_must(name: str):
     method = methods.get(name)
     assert method.summary.endswith(".") and isinstance(method.seeded, bool)
-    assert all(callable(each) for each in (method.rows_seen, method.plan, method.score))
+    assert all(field.description for field in method.Options.model_fields.values())
 
 
 @given(SIZES, st.integers(1, 100))
@@ -122,19 +123,20 @@ def test_rows_that_trained_the_discriminator_are_marked(scored: list[Path]):
 
 
 def test_the_random_method_needs_nothing_and_has_seen_nothing():
-    assert (random.plan(JobConfig(), {}, [RTE, MNLI]), random.rows_seen(JobConfig())) == ([], 0)
-    (scored,) = random.score(ScoreRequest(RTE, [MNLI], [], 7))
+    method = methods.get("random")
+    assert (method.plan(JobConfig(), {}, [RTE, MNLI]), method.rows_seen(JobConfig())) == ([], 0)
+    (scored,) = random.score(ScoreRequest(RTE, [MNLI], seed=7))
     assert not scored.seen.any()
 
 
 def test_random_scores_are_a_seeds_own():
-    first, again, other = (random.score(ScoreRequest(RTE, [MNLI, QNLI], [], seed)) for seed in (7, 7, 8))
+    first, again, other = (random.score(ScoreRequest(RTE, [MNLI, QNLI], seed=seed)) for seed in (7, 7, 8))
     flat = [np.concatenate([each.scores for each in result]).tolist() for result in (first, again, other)]
     assert flat[0] == flat[1] != flat[2]
 
 
 def test_a_random_draw_is_in_proportion_to_size():
-    small, large = random.score(ScoreRequest(RTE, [TaskRef("a", "a", 10_000), TaskRef("b", "b", 30_000)], [], 0))
+    small, large = random.score(ScoreRequest(RTE, [TaskRef("a", "a", 10_000), TaskRef("b", "b", 30_000)], seed=0))
     best = np.sort(np.concatenate([small.scores, large.scores]))[-4_000]
     # of 4,000 chosen rows 1,000 are expected from the small one, with a standard deviation of about 27
     assert abs(int((small.scores >= best).sum()) - 1_000) < 5 * 27
@@ -187,16 +189,16 @@ def test_a_dataset_is_embedded_once_whatever_it_is_used_with():
 
 def test_the_embedding_score_is_the_mean_cosine_to_the_nearest_primary_rows(embedded):
     vectors, folders = embedded
-    found = embedding.score(ScoreRequest(EMBEDDED[0], EMBEDDED[:0:-1], folders, None))
+    found = embedding.score(ScoreRequest(EMBEDDED[0], EMBEDDED[:0:-1], folders, options=embedding.Options()))
     for task, each in zip(EMBEDDED[:0:-1], found, strict=True):
-        cosines = [sorted((row @ vectors["1a"].T).tolist())[-embedding.NEAREST :] for row in vectors[task.digest]]
+        cosines = [sorted((row @ vectors["1a"].T).tolist())[-8:] for row in vectors[task.digest]]
         assert np.allclose(each.scores, [sum(best) / len(best) for best in cosines], atol=1e-6)
         assert not each.seen.any()
 
 
 def test_a_primary_of_one_row_has_one_nearest_row():
     rows, primary = unit(np.ones((3, 2))), unit(np.array([[1.0, 0.0]]))
-    assert np.allclose(embedding.closeness(rows, primary), [2**-0.5] * 3)
+    assert np.allclose(embedding.closeness(rows, primary, 8), [2**-0.5] * 3)
 
 
 def test_the_classifier_scores_by_a_logistic_regression_over_the_tasks(embedded):

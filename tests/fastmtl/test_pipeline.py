@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fastmtl import pipeline
+from fastmtl import methods, pipeline, selectors
 from fastmtl.config import JobConfig
 from fastmtl.encoders import KNOWN
 from fastmtl.errors import BudgetTooLarge, InvalidConfig, UnknownName
@@ -36,23 +36,34 @@ def test_the_steps_of_a_job_and_what_each_needs():
     assert needs(planned(**BOTH_ARMS)) == {
         "discriminator": [],
         "score 1/1": ["discriminator"],
+        "rank": ["discriminator", "score 1/1"],
         "leakage": [],
-        "select": ["discriminator", "score 1/1", "leakage"],
+        "select": ["rank", "leakage"],
+        "explain": ["select"],
         "target (selection)": ["select"],
         "finetune (selection)": ["target (selection)"],
         "target (primary_only)": [],
         "finetune (primary_only)": ["target (primary_only)"],
-        "select random rows": ["leakage"],
-        "target (random)": ["select random rows"],
+        "rank (random)": [],
+        "select (random)": ["rank (random)", "leakage"],
+        "target (random)": ["select (random)"],
         "finetune (random)": ["target (random)"],
-        "report": ["select", "finetune (selection)", "finetune (primary_only)", "finetune (random)"],
+        "report": [
+            "select",
+            "finetune (selection)",
+            "finetune (primary_only)",
+            "select (random)",
+            "finetune (random)",
+        ],
     }
 
 
 def test_the_random_method_needs_no_discriminator():
     assert list(needs(planned(method="random", compare=[]))) == [
+        "rank",
         "leakage",
         "select",
+        "explain",
         "target (selection)",
         "finetune (selection)",
         "report",
@@ -61,11 +72,13 @@ def test_the_random_method_needs_no_discriminator():
 
 def test_the_random_method_compared_with_a_random_draw_computes_it_once():
     assert needs(planned(method="random", compare=["random"])) == {
+        "rank": [],
         "leakage": [],
-        "select": ["leakage"],
+        "select": ["rank", "leakage"],
+        "explain": ["select"],
         "target (selection)": ["select"],
         "finetune (selection)": ["target (selection)"],
-        "report": ["select", "finetune (selection)", "finetune (selection)"],
+        "report": ["select", "finetune (selection)"],
     }
 
 
@@ -81,13 +94,16 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
     assert {step.name: set(step.datasets) for step in steps} == {
         "discriminator": {"r", "m", "q"},
         "score 1/1": {"r", "m", "q"},
+        "rank": set(),
         "leakage": {"r", "m", "q", "v"},
         "select": {"m", "q"},
+        "explain": {"r"},
         "target (selection)": {"r", "m", "q"},
         "finetune (selection)": {"r", "v"},
         "target (primary_only)": {"r"},
         "finetune (primary_only)": {"r", "v"},
-        "select random rows": {"m", "q"},
+        "rank (random)": set(),
+        "select (random)": {"m", "q"},
         "target (random)": {"r", "m", "q"},
         "finetune (random)": {"r", "v"},
         "report": set(),
@@ -95,8 +111,9 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
 
 
 EVERYTHING = set(by_name(planned(**BOTH_ARMS)))
-SCORING = {"discriminator", "score 1/1", "leakage"}
-SELECTING = {*SCORING, "select", "select random rows"}
+SCORING = {"discriminator", "score 1/1", "rank", "rank (random)", "leakage"}
+SELECTING = {*SCORING, "select", "select (random)", "explain"}
+TEXTS_ONLY = {"leakage", "rank (random)", "select (random)"}
 # What a job changes, and the steps that are then still the same.
 SHARED = [
     ({"name": "preset of the same values"}, {"preset": "paper"}, EVERYTHING),
@@ -113,15 +130,17 @@ SHARED = [
     (
         {"name": "loss of the discriminator"},
         {"discriminator": {"loss": "bce"}},
-        EVERYTHING - {"discriminator", "score 1/1", "select", "target (selection)", "finetune (selection)", "report"},
+        EVERYTHING
+        - {"discriminator", "score 1/1", "rank", "select", "explain"}
+        - {"target (selection)", "finetune (selection)", "report"},
     ),
-    ({"name": "encoder"}, {"encoder": {"name": "bert-base-cased"}}, {"leakage", "select random rows"}),
-    ({"name": "length"}, {"encoder": {"max_length": 64}}, {"leakage", "select random rows"}),
-    ({"name": "precision"}, {"precision": "fp32"}, {"leakage", "select random rows"}),
+    ({"name": "encoder"}, {"encoder": {"name": "bert-base-cased"}}, TEXTS_ONLY),
+    ({"name": "length"}, {"encoder": {"max_length": 64}}, TEXTS_ONLY),
+    ({"name": "precision"}, {"precision": "fp32"}, TEXTS_ONLY),
     (
         {"name": "leak guard"},
         {"leak_guard": "exact"},
-        {"discriminator", "score 1/1", "target (primary_only)", "finetune (primary_only)"},
+        {*SCORING, "target (primary_only)", "finetune (primary_only)"} - {"leakage"},
     ),
 ]
 
@@ -163,11 +182,11 @@ def test_the_content_of_a_dataset_counts_and_not_how_a_job_calls_it():
             {"method": "discriminater"},
             "config.method",
             "'discriminater' is not known here. Did you mean 'discriminator'? "
-            "Known: classifier, discriminator, embedding, random.",
+            f"Known: {', '.join(methods.names())}.",
         ),
         ({"method": "../random"}, "config.method", None),
         ({"method": "__init__"}, "config.method", None),
-        ({"selector": "zzz"}, "config.selector", "'zzz' is not known here. Known: top."),
+        ({"selector": "zzz"}, "config.selector", f"'zzz' is not known here. Known: {', '.join(selectors.names())}."),
     ],
 )
 def test_an_unknown_name_is_refused_with_those_there_are(config: dict[str, object], field: str, message: str | None):
@@ -231,8 +250,10 @@ def test_the_cost_of_a_plan_is_its_rows():
     assert costs == {
         "discriminator": 3 * 5 * (500 + 500 + 300),  # a training row is worth three passes; 5 epochs
         "score 1/1": 600 + 900 + 300,
+        "rank": 0,
         "leakage": 0,
         "select": 0,
+        "explain": 600 + 100,
         "target (selection)": 3 * 3 * (600 + 100),  # 3 epochs over the primary and the budget
         "finetune (selection)": 3 * 5 * 600,
         "target (primary_only)": 3 * 3 * (600 + 100),  # as many steps, though no row is added
@@ -243,7 +264,7 @@ def test_the_cost_of_a_plan_is_its_rows():
 
 def test_only_comparing_texts_selecting_and_reporting_do_without_torch():
     without = {step.kind for step in planned(**BOTH_ARMS) if not pipeline.needs_torch(step)}
-    assert without == {"leakage", "select", "report"}
+    assert without == {"leakage", "rank", "select", "report"}
 
 
 @pytest.mark.parametrize(
@@ -262,4 +283,4 @@ def test_leaks_are_searched_once_for_the_same_datasets_and_held_out_rows(tasks: 
 
 
 def test_without_the_leak_guard_nothing_is_searched():
-    assert needs(planned(leak_guard="off"))["select"] == ["discriminator", "score 1/1"]
+    assert needs(planned(leak_guard="off"))["select"] == ["rank"]
