@@ -7,8 +7,11 @@ row that nearly repeats one of the primary is rightly chosen here.
 
     python benchmarks/planted.py --data GLUE --primary rte --host own --loss ce --seed 0
     python benchmarks/planted.py --data GLUE --primary mrpc --host qqp --seed 0
+    python benchmarks/planted.py --data GLUE --primary rte --method dsir --cache planted-cache
 
-GLUE is a folder with TASK/train.parquet (columns text_a, text_b, label). Prints one line of JSON.
+GLUE is a folder with TASK/train.parquet (columns text_a, text_b, label). Prints one line of JSON. With --cache, steps
+that methods share, the frozen encoder's vectors above all, are computed once; a run's seconds are those that its steps
+took, whenever that was.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from fastmtl import cost
 from fastmtl.artifacts import sha256
 from fastmtl.config import JobConfig
 from fastmtl.datasets import convert
@@ -63,7 +66,7 @@ def _draw(path: Path, rows: int, generator: np.random.Generator) -> pa.Table:
     return table.take(generator.permutation(table.num_rows)[:rows])
 
 
-def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -> dict[str, object]:
+def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int, cache: Path | None) -> dict[str, object]:
     """Return precision and chance for one primary, one hiding place and one seed."""
     with tempfile.TemporaryDirectory() as scratch:
         files, hidden = build(data, Path(scratch), primary, host, seed)
@@ -72,16 +75,17 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
         trained_on = draw_rows(sha256(canonical), rows, get(config.method).rows_seen(config), config.seed)
         left = np.setdiff1d(hidden, trained_on)
         config = config.model_copy(update={"budget": len(left)})
-        began = time.monotonic()
         auxiliary = [path for name, path in files.items() if name != "primary"]
         result = select_rows(
             files["primary"],
             auxiliary,
             Path(scratch) / "out",
             config=config,
+            cache=cache,
             device="cpu",
             train=False,
         )
+        spent = _cost(cache or Path(scratch) / "out" / ".cache", result.digest)
         chosen = pq.read_table(result.folder / "selection.parquet").to_pylist()
         there = set(left.tolist())
         machine = describe("cpu", config.precision)
@@ -90,15 +94,29 @@ def measure(data: Path, primary: str, host: str, config: JobConfig, seed: int) -
             "primary": primary,
             "host": host,
             "method": config.method,
-            "loss": config.discriminator.loss,
+            "loss": config.discriminator.loss if config.method == "discriminator" else None,
+            "options": config.options.get(config.method, {}),
             "seed": seed,
             "budget": len(left),
             "precision": round(found / len(left), 4),
             "chance": round(len(left) / sum(each["eligible"] for each in result.counts.values()), 4),
-            "seconds": round(time.monotonic() - began),
+            **spent,
             "discriminator": config.discriminator.model_dump(),
             "machine": {"device": machine.name, "precision": machine.precision, "torch": torch.__version__},
         }
+
+
+def _cost(cache: Path, digest: str) -> dict[str, float]:
+    """Return seconds and peak memory of all steps that led to a selection, and rows scored a second."""
+    (counts,) = (path for path in cache.glob("*/counts.json") if json.loads(path.read_text())["digest"] == digest)
+    records = cost.read(counts.parent).values()
+    rate = cost.rows_per_second(records)
+    whole = cost.total(records)
+    return {
+        "seconds": round(whole["seconds"], 1),
+        "peak_mib": round(whole["bytes"] / 2**20),
+        "rows_per_second": rate and round(rate, 1),
+    }
 
 
 def main() -> None:
@@ -111,11 +129,19 @@ def main() -> None:
     parser.add_argument("--loss", choices=("ce", "bce"), default="ce")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--config", type=json.loads, default={}, help="more of a JobConfig, as JSON")
+    parser.add_argument("--cache", type=Path, help="keep finished steps here")
     given = parser.parse_args()
-    settings = {"preset": "small", "leak_guard": "off", "method": given.method, "seed": given.seed, **given.config}
+    settings = {
+        "preset": "small",
+        "leak_guard": "off",
+        "explain": 0,
+        "method": given.method,
+        "seed": given.seed,
+        **given.config,
+    }
     settings["discriminator"] = {"loss": given.loss, **settings.get("discriminator", {})}
     config = JobConfig.model_validate(settings)
-    print(json.dumps(measure(given.data, given.primary, given.host, config, given.seed)), flush=True)
+    print(json.dumps(measure(given.data, given.primary, given.host, config, given.seed, given.cache)), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,21 +19,28 @@ FILE = "costs.json"
 PROC = Path("/proc/self")
 
 
-@contextmanager
-def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) -> Iterator[None]:
-    """Write costs.json into `output` when the step is done.
+SCORING = ("score", "embed", "lm_loss", "gradients", "rank")
+"""Kinds of steps that score rows."""
 
-    A record is {step, kind, seconds, passes, device_bytes, bytes}: `passes` are rows forward through the encoder (a
-    training row counts three), `bytes` the process's memory at its peak, `device_bytes` a GPU's, else 0.
+
+@contextmanager
+def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) -> Iterator[Json]:
+    """Write costs.json into `output` when the step is done; give the step's result to what is yielded.
+
+    A record is {step, kind, seconds, passes, rows, bytes, device_bytes}: `passes` are rows forward through the encoder
+    (a training row counts three), `rows` those that the step says it went over, or None; `bytes` are the process's
+    memory at its peak, `device_bytes` a GPU's, else 0.
     """
     _forget_peak(device)
     began = time.monotonic()
-    yield
+    result: Json = {}
+    yield result
     own = {
         "step": spec.name,
         "kind": spec.kind,
         "seconds": round(time.monotonic() - began, 3),
         "passes": spec.cost,
+        "rows": result["rows"] if isinstance(result.get("rows"), int) else None,
         "bytes": _peak_bytes(),
         "device_bytes": _device_bytes(device),
     }
@@ -57,6 +64,14 @@ def total(records: Iterable[Json]) -> Json:
         "bytes": max((each["bytes"] for each in listed), default=0),
         "device_bytes": max((each["device_bytes"] for each in listed), default=0),
     }
+
+
+def rows_per_second(records: Iterable[Json]) -> float | None:
+    """Return how many auxiliary rows were scored in a second, by all steps that do; None where none was."""
+    listed = [each for each in records if each["kind"] in SCORING]
+    rows = sum(each["rows"] or 0 for each in listed if each["kind"] == "rank")
+    seconds = sum(each["seconds"] for each in listed)
+    return rows / seconds if rows and seconds else None
 
 
 def _forget_peak(device: str) -> None:

@@ -25,6 +25,8 @@ SHINGLE = 5
 """Characters of a shingle: shorter ones are shared by unlike texts, longer ones break at every typing error."""
 BANDS, BAND_ROWS = 25, 5
 """Rows that agree in all 5 minima of a band are compared: of those that overlap by 0.8, all but (1 - 0.8⁵)²⁵."""
+MINIMA = BANDS * BAND_ROWS
+"""Length of a sketch."""
 
 Row = tuple[str, str | None]
 """text_a, and text_b of a pair."""
@@ -49,9 +51,9 @@ class LeakGuard:
         self._first: dict[Key, int] = {}
         for number, key in enumerate(self._keys):
             self._first.setdefault(key, number)
-        self._index = MinHashLSH(num_perm=BANDS * BAND_ROWS, params=(BANDS, BAND_ROWS)) if near else None
+        self._index = MinHashLSH(num_perm=MINIMA, params=(BANDS, BAND_ROWS)) if near else None
         if self._index is not None:
-            for key, sketch in zip(self._first, _sketches(self._first), strict=True):
+            for key, sketch in zip(self._first, sketches(self._first), strict=True):
                 self._index.insert(self._first[key], sketch)
 
     def find(self, rows: Iterable[Row]) -> Iterator[Leak | None]:
@@ -60,7 +62,7 @@ class LeakGuard:
         if self._index is None:
             yield from (self._exact(key) for key in keys)
             return
-        for key, sketch in zip(keys, _sketches(keys), strict=True):
+        for key, sketch in zip(keys, sketches(keys), strict=True):
             yield self._exact(key) or self._nearest(key, self._index.query(sketch))
 
     def _exact(self, key: Key) -> Leak | None:
@@ -107,7 +109,7 @@ def _shingles(text: str) -> frozenset[str]:
     return frozenset(text[start : start + SHINGLE] for start in range(max(1, len(text) - SHINGLE + 1)))
 
 
-def _sketches(keys: Iterable[Key]) -> Iterator[MinHash]:
+def sketches(keys: Iterable[Key]) -> Iterator[MinHash]:
     """Yield the MinHash of each row: of the shingles of both texts together."""
     sets = ([shingle.encode() for text in key for shingle in _shingles(text)] for key in keys)
-    yield from MinHash.generator(sets, num_perm=BANDS * BAND_ROWS, hashfunc=zlib.crc32)
+    yield from MinHash.generator(sets, num_perm=MINIMA, hashfunc=zlib.crc32)

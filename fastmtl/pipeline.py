@@ -77,8 +77,10 @@ def eligible_rows(config: JobConfig, auxiliary: Sequence[TaskRef], method: str |
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compute one step: its files are in `workspace.output` when this returns what the step says of itself."""
     step = cast(_Step, importlib.import_module(f"fastmtl.steps.{spec.kind}"))
-    with cost.measured(spec, workspace.inputs.values(), workspace.output, workspace.device):
-        return step.run(spec, workspace)
+    with cost.measured(spec, workspace.inputs.values(), workspace.output, workspace.device) as told:
+        result = step.run(spec, workspace)
+        told.update(result)
+    return result
 
 
 def urgency(kind: str) -> int:
@@ -119,9 +121,11 @@ def _check(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> N
     able = encoders.abilities(config.encoder.name, known_encoders)
     used = {"config.method": config.method}
     used |= {f"config.compare.{i}": name for i, name in enumerate(config.compare) if name in methods.names()}
+    for name in tuple(used.values()):
+        used |= methods.get(name).relies_on(config)
     for field, name in used.items():
         if reason := methods.get(name).refusal(able):
-            raise InvalidConfig(field, reason)
+            raise InvalidConfig(field, f"the method {name!r} cannot work with this encoder: {reason}.")
         eligible, trained = eligible_rows(config, tasks.auxiliary, name)
         if config.budget > eligible:
             raise BudgetTooLarge(config.budget, eligible, trained)

@@ -8,7 +8,8 @@ and, where what stands in `Method` is not what it wants,
     rows_seen(config)   how many rows of a task it trains on at most; they are left out unless the config includes them
     seeded              whether its scores depend on the seed beyond the steps that it plans
     reads_texts         whether `score` opens the datasets themselves
-    refusal(encoder)    why it cannot work with an encoder, or None
+    refusal(encoder)    why it cannot work with an encoder, or None: the end of a sentence
+    relies_on(config)   the methods that it builds on, by the field that names each
     Options             its settings with their bounds and defaults, a `Frozen`; users write them as config.options.NAME
 
 Listing methods imports no torch.
@@ -75,6 +76,7 @@ class Method:
     plan: Callable[[JobConfig, Json, Sequence[TaskRef]], list[StepSpec]] = lambda config, encoder, tasks: []
     rows_seen: Callable[[JobConfig], int] = lambda config: 0
     refusal: Callable[[Abilities], str | None] = lambda encoder: None
+    relies_on: Callable[[JobConfig], Mapping[str, str]] = lambda config: {}
     Options: type[Frozen] = NoOptions
     seeded: bool = False
     reads_texts: bool = False

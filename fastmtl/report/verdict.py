@@ -39,12 +39,12 @@ def interval(difference: Difference) -> str:
     return f"{value:+.1f} points, 95 % interval {low:.1f} to {high:.1f}, {seeds}"
 
 
-def recommendation(results: Results, gains: Mapping[str, Difference | None]) -> str | None:
-    """Say which arm to train, from the gains over the primary alone; None where there is no such arm to compare with.
+def recommendation(gains: Mapping[str, Difference | None] | None) -> str | None:
+    """Say which arm to train, from the gains over the primary alone; None where that was not trained.
 
     Only an arm whose interval lies above zero is recommended; of several, the best mean.
     """
-    if PRIMARY_ONLY not in results.arms:
+    if not gains:
         return None
     shown = {arm: gain for arm, gain in gains.items() if gain is not None and gain.low > 0}
     if not shown:

@@ -21,6 +21,9 @@ from fastmtl.report.arms import Results, read_results
 from fastmtl.report.curve import budget_curve, dataset_effects
 from fastmtl.report.verdict import notes, recommendation, verdict
 
+BASELINES = (PRIMARY_ONLY, "random", "random_balanced")
+"""Arms that every other is set against."""
+
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compare every arm with the selection's and with the primary alone."""
@@ -30,15 +33,15 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     selection = json.loads((chosen[SELECTION] / "counts.json").read_text())
     compared = [name for name, arm in results.arms.items() if name != SELECTION and arm.without is None]
     differences = {name: results.difference(SELECTION, name) for name in compared if results.arms[name].best is None}
-    gains = _over_primary_only(results)
+    gains = {baseline: _over(results, baseline) for baseline in BASELINES if baseline in results.arms}
     report = {
         **{key: params[key] for key in ("primary", "validation", "config", "encoder")},
         "selection": selection,
         "arms": {name: arm.summary() for name, arm in results.arms.items()},
         "differences": _as_json(differences),
-        "over_primary_only": _as_json(gains),
+        "gains": {baseline: _as_json(found) for baseline, found in gains.items()},
         "verdict": [verdict(results, arm, difference) for arm, difference in differences.items()],
-        "recommendation": recommendation(results, gains),
+        "recommendation": recommendation(gains.get(PRIMARY_ONLY)),
         "budget_curve": budget_curve(results, params["config"]["budget"]),
         "datasets": dataset_effects(results, selection["counts"]),
         "costs": {name: _cost(folder) for name, folder in chosen.items() if results.arms[name].best is None},
@@ -53,12 +56,10 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     }
 
 
-def _over_primary_only(results: Results) -> dict[str, Difference | None]:
-    """Return the gain of every arm that adds rows, but for the budget curve's and those of leaving one out."""
-    if PRIMARY_ONLY not in results.arms:
-        return {}
+def _over(results: Results, baseline: str) -> dict[str, Difference | None]:
+    """Return the gain over a baseline of every other arm but the budget curve's and those of leaving one out."""
     arms = [name for name, arm in results.arms.items() if arm.best is None and arm.without is None]
-    return {name: results.difference(name, PRIMARY_ONLY) for name in arms if name != PRIMARY_ONLY}
+    return {name: results.difference(name, baseline) for name in arms if name not in (baseline, PRIMARY_ONLY)}
 
 
 def _as_json(differences: Mapping[str, Difference | None]) -> Json:
@@ -68,10 +69,8 @@ def _as_json(differences: Mapping[str, Difference | None]) -> Json:
 def _cost(select: Path) -> Json:
     """Return what choosing rows took, all steps before the selection included, and how fast rows were scored."""
     records = cost.read(select).values()
-    scoring = cost.total(each for each in records if each["kind"] in ("score", "embed", "lm_loss", "gradients"))
-    rate = scoring["passes"] / scoring["seconds"] if scoring["seconds"] else None
     return {
         **cost.total(records),
-        "rows_per_second": rate,
+        "rows_per_second": cost.rows_per_second(records),
         "steps": sorted(records, key=lambda each: str(each["step"])),
     }

@@ -26,7 +26,7 @@ def tasks(*sizes: int) -> list[TaskRef]:
 
 
 def test_the_methods_that_there_are():
-    found = "bm25 classifier discriminator dsir embedding gradient lm_loss random random_balanced"
+    found = "bm25 classifier discriminator dsir embedding gradient lm_loss ngram_classifier random random_balanced"
     assert methods.names() == found.split()
 
 

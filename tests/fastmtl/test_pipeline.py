@@ -181,8 +181,7 @@ def test_the_content_of_a_dataset_counts_and_not_how_a_job_calls_it():
         (
             {"method": "discriminater"},
             "config.method",
-            "'discriminater' is not known here. Did you mean 'discriminator'? "
-            f"Known: {', '.join(methods.names())}.",
+            f"'discriminater' is not known here. Did you mean 'discriminator'? Known: {', '.join(methods.names())}.",
         ),
         ({"method": "../random"}, "config.method", None),
         ({"method": "__init__"}, "config.method", None),

@@ -9,13 +9,18 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertModel,
     DistilBertConfig,
+    DistilBertForMaskedLM,
     DistilBertModel,
     ModernBertConfig,
+    ModernBertForMaskedLM,
     ModernBertModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
 )
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -96,9 +101,35 @@ ENCODERS: dict[str, tuple[Callable[[], PreTrainedModel], bool]] = {
 }
 
 
+def tiny_roberta_mlm() -> PreTrainedModel:
+    """RoBERTa with its masked language model's head: positions are counted from behind the padding's."""
+    return RobertaForMaskedLM(
+        RobertaConfig(
+            vocab_size=len(SPECIAL) + len(WORDS),
+            max_position_embeddings=POSITIONS + 1,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+        )
+    )
+
+
+MASKED_LMS: dict[str, tuple[Callable[[], PreTrainedModel], bool]] = {
+    "bert-mlm": (lambda: BertForMaskedLM(tiny_bert().config), True),
+    "distilbert-mlm": (lambda: DistilBertForMaskedLM(tiny_distilbert().config), False),
+    "modernbert-mlm": (lambda: ModernBertForMaskedLM(tiny_modernbert().config), False),
+    "roberta-mlm": (tiny_roberta_mlm, False),
+}
+"""With the head of a masked language model: each names its layers in its own way."""
+
+
 def write_encoder(name: str, folder: Path) -> Path:
-    """Write one of ENCODERS with its tokenizer, the same weights every time."""
-    build, token_types = ENCODERS[name]
+    """Write one of ENCODERS or MASKED_LMS with its tokenizer, the same weights every time."""
+    build, token_types = {**ENCODERS, **MASKED_LMS}[name]
     with torch.random.fork_rng():
         torch.manual_seed(7)
         build().save_pretrained(folder)

@@ -1,0 +1,61 @@
+"""Warm-up: MT-DNN on a frozen encoder with low-rank adapters, trained briefly on a few rows of every task.
+
+A gradient says something of a row only where the heads say something of the task (Xia et al. 2024, section 3).
+
+Reads   all datasets of the job, in the order of their digests: none of them is special yet.
+Writes  adapters.safetensors, adapters.json    the adapters and heads (see `fastmtl.adapters.save_adapted`)
+        tasks.json                             the digests in the order of the heads
+        seen-{i}.npy                           int64: the rows of task i that it was trained on, rising
+        history.json                           the loss of every epoch
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from fastmtl import device, memory
+from fastmtl.adapters import adapt, save_adapted
+from fastmtl.config import TrainingConfig
+from fastmtl.datasets import Dataset
+from fastmtl.encoders import resolve
+from fastmtl.examples import describe_task, read_task
+from fastmtl.methods import draw_rows
+from fastmtl.model import MtDnn, load_checkpoint
+from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.training import batch_task_loss, train
+
+
+def run(spec: StepSpec, workspace: Workspace) -> Json:
+    """Train adapters and heads on min(rows_per_task, n) rows of each task."""
+    params = spec.params
+    config = TrainingConfig(**params["training"])
+    device.make_deterministic()
+    machine = device.describe(workspace.device, params["precision"])
+    encoder = params["encoder"]
+    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
+
+    datasets = [Dataset.open(workspace.datasets[digest]) for digest in spec.datasets]
+    drawn = [
+        draw_rows(digest, dataset.rows, params["rows_per_task"], params["seed"])
+        for digest, dataset in zip(spec.datasets, datasets, strict=True)
+    ]
+    tasks = [describe_task(*each) for each in zip(spec.datasets, datasets, drawn, strict=True)]
+    sources = [
+        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length)
+        for index, (task, dataset, rows) in enumerate(zip(tasks, datasets, drawn, strict=True))
+    ]
+    adapt(checkpoint.encoder, params["seed"])
+    model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator=False)
+    model.initialise_heads(params["seed"])
+    history = train(model, sources, config, batch_task_loss, machine, params["seed"], workspace.progress)
+
+    save_adapted(model, encoder, workspace.output)
+    for index, rows in enumerate(drawn):
+        np.save(workspace.output / f"seen-{index}.npy", rows)
+    (workspace.output / "tasks.json").write_text(json.dumps(list(spec.datasets)))
+    (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
