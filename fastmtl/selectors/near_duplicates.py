@@ -69,14 +69,14 @@ def _distinct(pool: Pool, order: Ranked, threshold: float) -> Iterator[int]:
     """Yield the places, rising, of the rows that repeat none of those yielded before."""
     from datasketch import MinHashLSH  # here: it loads scipy, and listing selectors needs only numpy
 
-    from fastmtl.leakage import MINIMA, normalise, similarity, sketches
+    from fastmtl.leakage import MINIMA, normalise, overlap, sketches
 
     index = MinHashLSH(num_perm=MINIMA, params=bands(threshold, MINIMA))
     taken: list[tuple[str, ...]] = []
     for start in range(0, len(order.rows), ROWS_AT_ONCE):
         keys = [normalise(row) for row in _texts(pool, order, start, start + ROWS_AT_ONCE)]
         for place, (key, sketch) in enumerate(zip(keys, sketches(keys), strict=True), start):
-            if not any(similarity(key, taken[other]) >= threshold for other in index.query(sketch)):
+            if not any(overlap(key, taken[other]) >= threshold for other in index.query(sketch)):
                 index.insert(len(taken), sketch)
                 taken.append(key)
                 yield place

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmtl.leakage import NEAR, SHINGLE, Leak, LeakGuard, normalise, similarity
+from fastmtl.leakage import NEAR, SHINGLE, SHORT, Leak, LeakGuard, normalise, overlap, similarity
 
 WORDS = [
     "".join(random.Random(seed).choices(string.ascii_lowercase, k=2 + seed % 9)) for seed in range(400)
@@ -51,12 +51,36 @@ def test_every_row_leaks_into_itself(rows):
 
 
 @given(st.text(), st.text())
-def test_similarity_is_the_share_of_shingles_that_both_have(one, other):
+def test_overlap_is_the_share_of_shingles_that_both_have(one, other):
     def shingles(text: str) -> set[str]:
         return {text[i : i + SHINGLE] for i in range(len(text) - SHINGLE + 1)} or {text}
 
     both, any_ = shingles(one) & shingles(other), shingles(one) | shingles(other)
-    assert similarity((one,), (other,)) == len(both) / len(any_) == similarity((other,), (one,))
+    assert overlap((one,), (other,)) == len(both) / len(any_) == overlap((other,), (one,))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("abcdefghij", "abcdexghij", 0.9),  # changed: 1 - 1/10
+        ("abcdefghij", "abcdefghi", 0.9),  # left out
+        ("bcdefghij", "abcdefghij", 0.9),  # put in
+        ("abcdefghij", "abcdxxghij", 0.0),  # two letters: no run of five is left
+        ("ab", "ac", 0.5),
+        ("a", "b", 0.0),
+    ],
+)
+def test_one_letter_makes_short_texts_no_others(one, other, expected):
+    assert similarity((one,), (other,)) == similarity((other,), (one,)) == pytest.approx(expected)
+
+
+@given(st.text("abc ", min_size=5, max_size=SHORT + 20), st.data())
+def test_a_row_with_one_wrong_letter_is_always_found(text, data):
+    place = data.draw(st.integers(0, len(text) - 1))
+    row = (text[:place] + "x" + text[place + 1 :], None)
+    (leak,) = LeakGuard([(text, None)], near=True).find([row])
+    near = similarity(normalise(row), normalise((text, None))) >= NEAR
+    assert (leak is not None) == near
 
 
 def test_of_a_pair_both_texts_must_be_alike_in_either_order():

@@ -1,0 +1,228 @@
+"""Writes the tables of docs/evidence.md from the raw results, and its figure; the words between them are by hand.
+
+    python benchmarks/quality/page.py            # between <!-- NAME --> and <!-- end --> in docs/evidence.md
+    python benchmarks/quality/page.py --figure   # and docs/evidence-gains.svg
+
+A table is what `tables` returns under its name, so a figure in the page cannot differ from the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "evidence.md"
+FIGURE = ROOT / "docs" / "evidence-gains.svg"
+RESULTS = Path(__file__).parent / "results.jsonl"
+PLANTED = Path(__file__).parent / "planted.jsonl"
+PRIMARIES = ("rte", "mrpc", "stsb")
+BASELINES = ("primary_only", "random_balanced")
+
+Json = dict[str, Any]
+
+
+def read(path: Path) -> list[Json]:
+    """Return the lines of a file of results."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def tables(results: Sequence[Json], planted: Sequence[Json]) -> dict[str, str]:
+    """Return every table of the page as Markdown, by name."""
+    found = {f"{primary}": gains_table(results, primary) for primary in PRIMARIES}
+    return {
+        **found,
+        "planted": planted_table(planted),
+        "curve": curve_table(results),
+        "leaks": leaks_table(results),
+        "chosen": chosen_table(results),
+        "cost": cost_table(results),
+    }
+
+
+def arms_of(results: Iterable[Json], primary: str, guard: str = "near") -> dict[str, Json]:
+    """Return, by arm, its summary, its gains and its cost, from all jobs on a primary; a later line wins."""
+    found: dict[str, Json] = {}
+    for line in results:
+        config = line["report"]["config"]
+        if line["primary"] != primary or config["leak_guard"] != guard:
+            continue
+        report = line["report"]
+        for arm, summary in report["arms"].items():
+            name = label(config) if arm == "selection" else arm
+            gains = {base: report["gains"].get(base, {}).get(arm) for base in BASELINES}
+            found[name] = {**summary, "gains": gains, "cost": report["costs"].get(arm)}
+    return found
+
+
+def label(config: Json) -> str:
+    """Return what a job's selection is called: its method, and for the discriminator its loss."""
+    method: str = config["method"]
+    return f"{method} ({config['discriminator']['loss']})" if method == "discriminator" else method
+
+
+def whole(arms: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the arms that stand for a method or a baseline, the best mean first."""
+    named = {name: arm for name, arm in arms.items() if not name.startswith(("best ", "without "))}
+    return dict(sorted(named.items(), key=lambda item: -item[1]["metrics"][item[1]["headline"]]))
+
+
+def gains_table(results: Sequence[Json], primary: str) -> str:
+    """Return what every arm reached on a primary, and its gains."""
+    arms = whole(arms_of(results, primary))
+    rows = []
+    for name, arm in arms.items():
+        headline = arm["headline"]
+        figure = f"{100 * arm['metrics'][headline]:.1f} ± {100 * arm['spread'][headline]:.1f}"
+        rows.append([f"`{name}`", figure, *(interval(arm["gains"][base]) for base in BASELINES)])
+    metric = next(iter(arms.values()))["headline"] if arms else ""
+    return markdown(["arm", metric, "gain over primary only", "gain over random balanced"], rows)
+
+
+def interval(gain: Json | None) -> str:
+    """`+1.2 (-0.4 to 2.8)`, in points; bold where it does not hold zero."""
+    if gain is None:
+        return ""
+    told = f"{100 * gain['value']:+.1f} ({100 * gain['low']:.1f} to {100 * gain['high']:.1f})"
+    return f"**{told}**" if gain["low"] > 0 or gain["high"] < 0 else told
+
+
+def planted_table(planted: Sequence[Json]) -> str:
+    """Return the share of hidden rows among the chosen, by method: each seed, and what a run took."""
+    groups: dict[tuple[str, str, int], dict[int, Json]] = {}
+    for line in planted:
+        name = f"discriminator ({line['loss']})" if line["method"] == "discriminator" else line["method"]
+        epochs = line["discriminator"]["epochs"] if line["method"] == "discriminator" else 0
+        groups.setdefault((name, line["primary"], epochs), {})[line["seed"]] = line
+    rows = []
+    for (name, primary, epochs), seeds in sorted(groups.items(), key=lambda item: -_precision(item[1])):
+        lines = [seeds[seed] for seed in sorted(seeds)]
+        precision = ", ".join(f"{line['precision']:.2f}" for line in lines)
+        spread = f" ± {stdev(line['precision'] for line in lines):.2f}" if len(lines) > 1 else ""
+        rate = lines[-1]["rows_per_second"]
+        rows.append(
+            [
+                f"`{name}`" + (f", {epochs} epochs" if epochs else ""),
+                primary.upper(),
+                precision,
+                f"{_precision(seeds):.2f}{spread}",
+                f"{mean(line['seconds'] for line in lines):,.0f}",
+                f"{rate:,.0f}" if rate else "",
+                f"{max(line['peak_mib'] for line in lines):,}",
+            ]
+        )
+    return markdown(["method", "rows of", "precision by seed", "mean", "seconds", "rows/s", "peak MiB"], rows)
+
+
+def _precision(seeds: Mapping[int, Json]) -> float:
+    return mean(line["precision"] for line in seeds.values())
+
+
+def curve_table(results: Sequence[Json]) -> str:
+    """Return the budget curve of every job that has one."""
+    rows = []
+    for line in results:
+        curve = line["report"]["budget_curve"]
+        if curve and line["report"]["config"]["leak_guard"] == "near":
+            points = "; ".join(f"{each['budget']}: {100 * each['mean']:.1f}" for each in curve["points"])
+            rows.append([line["primary"].upper(), points, str(curve["best"]), str(curve["recommended"])])
+    return markdown(["primary", "budget: metric", "best", "recommended"], rows)
+
+
+def leaks_table(results: Sequence[Json]) -> str:
+    """Return each arm with the leak guard on and off."""
+    rows = []
+    for primary in PRIMARIES:
+        on, off = (arms_of(results, primary, guard) for guard in ("near", "off"))
+        for name in [each for each in off if each in on and each != "primary_only"]:
+            figures = [_figure(side[name]) for side in (on, off)]
+            rows.append([primary.upper(), f"`{name}`", *figures, interval(off[name]["gains"]["primary_only"])])
+    return markdown(["primary", "arm", "guard on", "guard off", "gain over primary only, guard off"], rows)
+
+
+def _figure(arm: Json) -> str:
+    return f"{100 * arm['metrics'][arm['headline']]:.1f} ± {100 * arm['spread'][arm['headline']]:.1f}"
+
+
+def chosen_table(results: Sequence[Json]) -> str:
+    """Return where the chosen rows of each job's own method come from."""
+    rows = []
+    for line in results:
+        report = line["report"]
+        if report["config"]["leak_guard"] == "near":
+            counts = report["selection"]["counts"]
+            shares = sorted(counts.items(), key=lambda item: -item[1]["selected"])
+            told = ", ".join(f"{key} {count['selected']}" for key, count in shares if count["selected"])
+            leaked = sum(count["leaked"] for count in counts.values())
+            rows.append([line["primary"].upper(), f"`{label(report['config'])}`", told, str(leaked)])
+    return markdown(["primary", "method", "chosen rows", "kept out as leaks"], rows)
+
+
+def cost_table(results: Sequence[Json]) -> str:
+    """Return what choosing took, by method and primary: seconds, rows a second, peak memory."""
+    rows = []
+    for primary in PRIMARIES:
+        for name, arm in arms_of(results, primary).items():
+            if (cost := arm["cost"]) and not name.startswith(("best ", "without ")):
+                rate = cost["rows_per_second"]
+                figures = [f"{cost['seconds']:,.0f}", f"{rate:,.0f}" if rate else "", f"{cost['bytes'] / 2**20:,.0f}"]
+                rows.append([primary.upper(), f"`{name}`", *figures])
+    return markdown(["primary", "method", "seconds", "rows/s", "peak MiB"], rows)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; equal rows once."""
+    lines = [list(head), ["---"] * len(head), *dict.fromkeys(tuple(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def filled(page: str, found: Mapping[str, str]) -> str:
+    """Return the page with every table anew."""
+    for name, table in found.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", page)
+    return page
+
+
+def draw(results: Sequence[Json], path: Path) -> None:
+    """Draw every arm's gain over the primary alone with its interval, a panel a primary."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "fastmtl"
+    figure, panels = pyplot.subplots(1, len(PRIMARIES), figsize=(11, 4.2), sharex=True, layout="constrained")
+    for panel, primary in zip(panels, PRIMARIES, strict=True):
+        arms = {name: arm for name, arm in whole(arms_of(results, primary)).items() if arm["gains"]["primary_only"]}
+        for place, (_name, arm) in enumerate(reversed(arms.items())):
+            gain = arm["gains"]["primary_only"]
+            sure = gain["low"] > 0 or gain["high"] < 0
+            colour = "#0072b2" if sure else "#7f7f7f"
+            panel.plot([100 * gain["low"], 100 * gain["high"]], [place, place], color=colour, linewidth=2)
+            panel.plot(100 * gain["value"], place, "o", color=colour)
+        panel.set_yticks(range(len(arms)), list(reversed(arms)))
+        panel.axvline(0, color="black", linewidth=0.8)
+        panel.set_title(primary.upper())
+        panel.set_xlabel("gain over the primary alone, points")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", action="store_true", help="draw the figure too")
+    given = parser.parse_args()
+    results, planted = read(RESULTS), read(PLANTED)
+    PAGE.write_text(filled(PAGE.read_text(), tables(results, planted)))
+    if given.figure:
+        draw(results, FIGURE)
+
+
+if __name__ == "__main__":
+    main()
