@@ -27,8 +27,8 @@ from fastmtl.batches import INFERENCE_TOKENS, inference_batches
 from fastmtl.datasets import Dataset
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
+from fastmtl.masked_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
-from fastmtl.steps.adapt_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
 from fastmtl.tokens import Rows, joined, read_span
 
 

@@ -19,10 +19,10 @@ from fastmtl.config import JobConfig
 from fastmtl.datasets import convert
 from fastmtl.device import Machine
 from fastmtl.encoders import Abilities
+from fastmtl.masked_lm import MaskableRows, keys, load_masked_lm
 from fastmtl.methods import ScoreRequest, lm_loss
 from fastmtl.plan import StepSpec, TaskRef, Workspace, silent
 from fastmtl.steps import rank
-from fastmtl.steps.adapt_lm import MaskableRows, keys, load_masked_lm
 from fastmtl.steps.lm_loss import row_losses
 from fastmtl.tokens import tokenize
 

@@ -18,8 +18,8 @@ from transformers import AutoTokenizer
 from fastmtl.config import TrainingConfig
 from fastmtl.device import Machine
 from fastmtl.errors import EncoderUnavailable, InvalidConfig
+from fastmtl.masked_lm import IGNORED, MaskableRows, adapt, keys, load_masked_lm, logits_bytes
 from fastmtl.plan import silent
-from fastmtl.steps.adapt_lm import IGNORED, MaskableRows, adapt, keys, load_masked_lm, logits_bytes
 from fastmtl.tokens import tokenize
 
 DIGEST = "fedcba9876543210" * 4
