@@ -84,7 +84,7 @@ def notes(results: Results, selection: Json) -> list[str]:
     if evaluation["measured_on"] == "holdout":
         found.append(
             "No validation dataset was given: a part of the primary was held out of the target model and of "
-            "fine-tuning, but could be among the rows that trained the discriminator."
+            "fine-tuning, but the method that chose the rows may have learnt from it."
         )
     return found
 
