@@ -81,13 +81,23 @@ def select(
     loss: Annotated[str | None, typer.Option(help="Of the discriminator: 'ce' or 'bce'.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the selection.")] = None,
     encoder: Annotated[str | None, typer.Option(help="A known encoder, or a folder with one.")] = None,
+    method: Annotated[str | None, typer.Option(help="How rows are scored; default: discriminator.")] = None,
+    selector: Annotated[str | None, typer.Option(help="How scores become rows; default: top.")] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="An arm to train beside it, again for each: primary_only, a method ...")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="How often every arm is trained.")] = None,
+    curve: Annotated[str | None, typer.Option(help="Smaller budgets to train on as well: 100,200.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     train: Annotated[bool, typer.Option(help="Also train on the selection and measure it.")] = True,
 ) -> None:
     """Choose rows in this process, without a service."""
     from app.local_command import run_select
 
-    options = {"budget": budget, "preset": preset, "loss": loss, "seed": seed, "encoder": encoder}
+    options = {
+        **{"budget": budget, "preset": preset, "loss": loss, "seed": seed, "encoder": encoder, "method": method},
+        **{"selector": selector, "compare": compare, "repeats": repeats, "budget_curve": curve and curve.split(",")},
+    }
     raise typer.Exit(run_select(primary, auxiliary, validation, output, config, options, device, train))
 
 

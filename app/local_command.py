@@ -71,8 +71,8 @@ def read_config(path: Path | None, options: Json) -> JobConfig:
         given: Json = json.loads(path.read_text()) if path else {}
     except ValueError as error:
         raise InvalidConfig("config", f"{path} is not JSON: {error}") from error
-    for name in ("budget", "preset", "seed"):
-        if options[name] is not None:
+    for name in ("budget", "preset", "seed", "method", "selector", "compare", "repeats", "budget_curve"):
+        if options.get(name) is not None:
             given[name] = options[name]
     if options["encoder"]:
         given["encoder"] = {**given.get("encoder", {}), "name": options["encoder"]}

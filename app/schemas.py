@@ -277,6 +277,26 @@ class SelectedRow(Record):
     dataset_id: uuid.UUID = _id("Id of its dataset.")
     row: int = _count("Row number in the uploaded file, from 0.", 18231)
     score: float = Field(description="Higher is more like the primary.", examples=[0.97])
+    percentile: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="With explain: share of its dataset's rows, in percent, that score no higher.",
+        examples=[99.8],
+    )
+    nearest: list[NearestRow] | None = Field(None, description="With explain: the primary's rows nearest to it.")
+
+
+class NearestRow(Record):
+    """A row of the primary that a chosen one is near to."""
+
+    row: int = _count("Row number in the primary's file, from 0.", 17)
+    similarity: float = Field(
+        description="Cosine of the two in the frozen encoder's space; 1 is the same.",
+        ge=-1.01,
+        le=1.01,
+        examples=[0.84],
+    )
 
 
 class SelectionOut(Record):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,7 +94,16 @@ def _rows(chosen: Chosen, path: Path) -> Iterator[dict[str, object]]:
                     "dataset_id": str(chosen.ids[row["dataset"]]),
                     "row": row["row"],
                     "score": row["score"],
+                    **(_why(row) if chosen.explained else {}),
                 }
+
+
+def _why(row: Mapping[str, Any]) -> dict[str, object]:
+    nearest = zip(row["nearest_rows"], row["similarities"], strict=True)
+    return {
+        "percentile": row["percentile"],
+        "nearest": [{"row": number, "similarity": similarity} for number, similarity in nearest],
+    }
 
 
 def _jsonl(chosen: Chosen, path: Path) -> Iterator[bytes]:
@@ -114,8 +123,12 @@ def _json(chosen: Chosen, path: Path) -> Iterator[bytes]:
 def _csv(chosen: Chosen, path: Path) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(["rank", "dataset", "dataset_id", "row", "score"])
+    why = ["percentile", "nearest"] if chosen.explained else []
+    writer.writerow(["rank", "dataset", "dataset_id", "row", "score", *why])
     for row in _rows(chosen, path):
+        if chosen.explained:
+            nearest = cast(list[dict[str, float]], row["nearest"])
+            row["nearest"] = ";".join(f"{each['row']}:{each['similarity']:.4f}" for each in nearest)
         name = str(row["dataset"])
         row["dataset"] = f"'{name}" if name.startswith(FORMULA) else name
         writer.writerow(row.values())

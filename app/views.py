@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -23,6 +24,7 @@ from fastmtl.pipeline import SELECTION
 
 SMALL_COST = 0.001
 """Share of a job's cost that a step counts which passes no rows through the encoder."""
+COSTS = "costs.json"
 MAIN_STEPS = ("select", "explain", f"finetune ({SELECTION})", "report")
 """Steps whose files stand at the top of a job's artifacts."""
 
@@ -67,15 +69,18 @@ def artifacts_of(database: Database, job_id: uuid.UUID) -> list[StoredArtifact]:
 def public_name(step: str, name: str) -> str | None:
     """Return what a step's file is called among a job's artifacts; None for files that are of no use outside.
 
-    The selection's files stand at the top, those of the other arms under arms/ARM/, TD-MTDNN under discriminator/.
+    The selection's files stand at the top, those of the other arms under arms/ARM/, TD-MTDNN under discriminator/. An
+    arm may be called by a dataset's key, so what a path would read otherwise is percent-encoded.
     """
+    kind, _, arm = step.removesuffix(")").partition(" (")
+    if name == COSTS and kind != "select":
+        return None
     if step in MAIN_STEPS:
         return name
     if step == "discriminator":
         return f"discriminator/{name}"
-    kind, _, arm = step.removesuffix(")").partition(" (")
     if kind in ("select", "finetune") and arm:
-        return f"arms/{arm.replace('/', '_')}/{name}"
+        return f"arms/{quote(arm, safe=' ,')}/{name}"
     return None
 
 
@@ -106,17 +111,38 @@ class Chosen(NamedTuple):
     storage_key: str
     ids: dict[str, uuid.UUID]
     """Dataset ids by key."""
+    explained: bool = False
+    """Whether the file says why each row was chosen."""
 
 
-def chosen_rows(database: Database, job_id: uuid.UUID) -> Chosen:
-    """Return where a job's selection is. Raises NotFound, or Conflict where nothing is chosen yet."""
+def chosen_rows(database: Database, job_id: uuid.UUID, *, explain: bool = False) -> Chosen:
+    """Return where a job's selection is, or with `explain` the one that says why.
+
+    Raises NotFound, or Conflict where nothing is chosen yet, or not yet explained.
+    """
     with database.reading() as session:
         job = _job(session, job_id)
         if job.selection is None:
             raise Conflict(f"the job is {job.status} and has chosen no rows" + ("" if _over(job) else " yet"))
-        artifact = session.get_one(Artifact, (job.selection.step_id, "selection.parquet"))
+        if explain:
+            artifact = _explanations(job)
+        else:
+            artifact = session.get_one(Artifact, (job.selection.step_id, "selection.parquet"))
         ids = {each.key: each.dataset_id for each in job.datasets}
-        return Chosen(job.id, job.selection.digest, job.config["budget"], artifact.storage_key, ids)
+        return Chosen(job.id, job.selection.digest, job.config["budget"], artifact.storage_key, ids, explain)
+
+
+def _explanations(job: Job) -> Artifact:
+    """Return the file that says why each row was chosen. Raises Conflict where there is none."""
+    step = next((link.step for link in job.steps if link.step.kind == "explain"), None)
+    if step is None:
+        raise Conflict("the job was asked for no explanations: its config says explain 0")
+    found = next((each for each in step.artifacts if each.name == "explanations.parquet"), None)
+    if found is None:
+        raise Conflict(
+            f"the step that explains the chosen rows is {step.status}" + ("" if _over(job) else ", not done")
+        )
+    return found
 
 
 def _job(session: Session, job_id: uuid.UUID) -> Job:

@@ -139,9 +139,13 @@ class Client:
                     file.write(chunk)
         return partial.replace(target)
 
-    def selection(self, job_id: str) -> Json:
-        """Return the chosen rows: {job, budget, digest, datasets, rows: [{rank, dataset, row, score}]}."""
-        return self._json("GET", f"/jobs/{job_id}/selection", headers={"Accept": "application/json"})
+    def selection(self, job_id: str, *, explain: bool = False) -> Json:
+        """Return the chosen rows: {job, budget, digest, rows: [{rank, dataset, dataset_id, row, score}]}.
+
+        With `explain` each also has `percentile` and `nearest`, [{row, similarity}] of the primary.
+        """
+        path = f"/jobs/{job_id}/selection" + ("?explain=true" if explain else "")
+        return self._json("GET", path, headers={"Accept": "application/json"})
 
     def _pages(self, path: str, limit: int) -> Iterator[Json]:
         cursor: str | None = None

@@ -7,7 +7,7 @@ result.counts      # by dataset: how many rows were chosen of how many
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,8 +66,6 @@ def select_rows(
     Finished steps are kept in `cache` (default: `output`/.cache) and not computed twice. Raises InvalidDataset,
     InvalidConfig and what else is in `fastmtl.errors`.
     """
-    from fastmtl.device import choose_device  # here: listing and planning need no torch
-
     output = Path(output)
     kept = Cache(cache or output / ".cache")
     given = [_source(primary), *map(_source, auxiliary)] + ([_source(validation)] if validation else [])
@@ -82,7 +80,7 @@ def select_rows(
         if not train:
             last = next(index for index, step in enumerate(steps) if step.name == "select")
             steps = [step for index, step in enumerate(steps) if index <= last or step.kind == "explain"]
-        folders, results, reused = _run(steps, kept, digests, choose_device(device), progress)
+        folders, results, reused = run_steps(steps, kept, digests, device, progress)
     _publish(steps, folders, output)
     chosen = next(results[step.fingerprint] for step in steps if step.name == "select")
     return Result(
@@ -93,6 +91,37 @@ def select_rows(
         summaries={key: summary for key, (_, summary) in read.items()},
         reused=reused,
     )
+
+
+def run_steps(
+    steps: Sequence[StepSpec],
+    kept: Cache,
+    datasets: Mapping[str, Path],
+    device: str,
+    progress: Callable[[StepSpec], Progress],
+) -> tuple[dict[str, Path], dict[str, Json], tuple[str, ...]]:
+    """Compute the steps in order, skipping those that were done before.
+
+    Returns the folders and the results by fingerprint, and the names of the steps that were skipped; `datasets` are
+    canonical files by digest.
+    """
+    from fastmtl.device import choose_device  # here: listing and planning need no torch
+
+    device = choose_device(device)
+    folders: dict[str, Path] = {}
+    results: dict[str, Json] = {}
+    reused = []
+    for step in steps:
+        found = kept.find(step.fingerprint)
+        if found:
+            reused.append(step.name)
+        else:
+            with kept.writing() as folder:
+                inputs = {need: folders[need] for need in step.needs}
+                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step)))
+                found = kept.keep(folder, step.fingerprint, result), result
+        folders[step.fingerprint], results[step.fingerprint] = found
+    return folders, results, tuple(reused)
 
 
 def check_validation(primary: Path, validation: Path) -> None:
@@ -125,30 +154,6 @@ def _read(given: Sequence[Source], scratch: Path) -> dict[str, tuple[Path, Summa
                 [Problem(f"{source.path}: {problem}") for problem in error.problems], error.total
             ) from error
     return read
-
-
-def _run(
-    steps: Sequence[StepSpec],
-    kept: Cache,
-    datasets: dict[str, Path],
-    device: str,
-    progress: Callable[[StepSpec], Progress],
-) -> tuple[dict[str, Path], dict[str, Json], tuple[str, ...]]:
-    """Compute the steps in order, skipping those that were done before."""
-    folders: dict[str, Path] = {}
-    results: dict[str, Json] = {}
-    reused = []
-    for step in steps:
-        found = kept.find(step.fingerprint)
-        if found:
-            reused.append(step.name)
-        else:
-            with kept.writing() as folder:
-                inputs = {need: folders[need] for need in step.needs}
-                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step)))
-                found = kept.keep(folder, step.fingerprint, result), result
-        folders[step.fingerprint], results[step.fingerprint] = found
-    return folders, results, tuple(reused)
 
 
 def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) -> None:

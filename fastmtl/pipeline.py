@@ -46,8 +46,8 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
 
     Raises UnknownName, BudgetTooLarge or InvalidConfig where the job could not be run.
     """
-    _check(config, tasks, known_encoders)
     wanted = arms.arms(config, tasks, methods.names())
+    _check(config, tasks, known_encoders)
     encoder = encoders.describe(config.encoder, known_encoders)
     guard = [] if config.leak_guard == "off" else [_leakage(config, tasks)]
     steps: list[StepSpec] = []

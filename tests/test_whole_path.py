@@ -159,7 +159,9 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
 
     second = service.client.submit(**request_of, config={**SMALL, "budget": 7})
     chosen = service.until(second, lambda state: state["selection"])
-    assert [step["name"] for step in chosen["steps"] if step["reused"]] == ["discriminator", "score 1/1", "leakage"]
+    assert [step["name"] for step in chosen["steps"] if step["reused"]] == [
+        *("discriminator", "score 1/1", "rank", "leakage")
+    ]
     assert service.client.selection(second["id"])["rows"] == selection["rows"][:7]
 
     swapped = {"primary": request_of["auxiliary"][0], "auxiliary": [request_of["primary"], request_of["auxiliary"][1]]}

@@ -82,14 +82,19 @@ def get_selection(
     file_format: Annotated[
         SelectionFormat | None, Query(alias="format", description="The format; wins over Accept.")
     ] = None,
+    explain: Annotated[
+        bool, Query(description="Also say why: percentile in its dataset, nearest rows of the primary.")
+    ] = False,
     accept: Annotated[str, Header(description="Formats in order of preference.")] = "application/json",
 ) -> StreamingResponse:
     """Download rank, dataset, row and score of every chosen row, as JSON, CSV, JSONL or Parquet.
 
+    With `explain` each also has its percentile in its dataset and the primary's rows nearest to it; in CSV those are
+    one cell, `row:similarity` with semicolons between.
     In CSV a dataset's name that begins like a formula is given an apostrophe in front.
     """
     wanted = negotiate(file_format, accept)
-    chosen = chosen_rows(parts.database, job_id)
+    chosen = chosen_rows(parts.database, job_id, explain=explain)
     found = download(chosen, parts.storage.path(chosen.storage_key), wanted)
     headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Vary": "Accept"}
     return StreamingResponse(found.body, media_type=found.media_type, headers=headers)

@@ -50,12 +50,13 @@ def dataset_effects(results: Results, counts: Json) -> Json | None:
         difference = results.difference(SELECTION, name)
         if difference is None:
             continue
+        selected = counts[arm.without]["selected"]
         helped, hurt = difference.low > 0, difference.high < 0
         effects[arm.without] = {
-            "selected": counts[arm.without]["selected"],
+            "selected": selected,
             "value": difference.value,
             "low": difference.low,
             "high": difference.high,
-            "meaning": "helped" if helped else "hurt" if hurt else "no effect shown",
+            "meaning": ("helped" if helped else "hurt" if hurt else "no effect shown") if selected else "not chosen",
         }
     return effects or None

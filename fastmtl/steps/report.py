@@ -33,6 +33,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     selection = json.loads((chosen[SELECTION] / "counts.json").read_text())
     compared = [name for name, arm in results.arms.items() if name != SELECTION and arm.without is None]
     differences = {name: results.difference(SELECTION, name) for name in compared if results.arms[name].best is None}
+    parts = {name for name, arm in results.arms.items() if arm.best is not None or arm.without is not None}
     gains = {baseline: _over(results, baseline) for baseline in BASELINES if baseline in results.arms}
     report = {
         **{key: params[key] for key in ("primary", "validation", "config", "encoder")},
@@ -44,7 +45,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         "recommendation": recommendation(gains.get(PRIMARY_ONLY)),
         "budget_curve": budget_curve(results, params["config"]["budget"]),
         "datasets": dataset_effects(results, selection["counts"]),
-        "costs": {name: _cost(folder) for name, folder in chosen.items() if results.arms[name].best is None},
+        "costs": {name: _cost(folder) for name, folder in chosen.items() if name not in parts},
         "notes": notes(results, selection),
     }
     (workspace.output / "report.json").write_text(json.dumps(report, indent=1))

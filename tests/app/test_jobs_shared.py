@@ -101,11 +101,11 @@ EVERYTHING = [step.name for step in planned()]
 SECOND_JOBS = [
     # what differs from the first job, and the steps of the second that are done already
     ("nothing", planned(), sorted(EVERYTHING)),
-    ("budget", planned(budget=200), sorted([*SCORED, "leakage"])),
+    ("budget", planned(budget=200), sorted([*SCORED, "rank", "leakage"])),
     ("primary", planned(Tasks(MNLI, (QNLI, RTE))), SCORED),
-    ("order of the auxiliaries", planned(Tasks(RTE, (QNLI, MNLI))), sorted([*SCORED, *ALONE, "leakage"])),
+    ("order of the auxiliaries", planned(Tasks(RTE, (QNLI, MNLI))), sorted([*SCORED, *ALONE, "rank", "leakage"])),
     ("another auxiliary", planned(Tasks(RTE, (MNLI,))), ALONE),
-    ("seed of what comes after", planned(training_seed=1), sorted([*SCORED, "leakage", "select"])),
+    ("seed of what comes after", planned(training_seed=1), sorted([*SCORED, "rank", "leakage", "select", "explain"])),
     ("no arm to compare with", planned(compare=[]), sorted(set(EVERYTHING) - {"report", *ALONE})),
     ("seed of the discriminator", planned(seed=1), sorted([*ALONE, "leakage"])),
     ("rows that train the discriminator", planned(discriminator={"rows_per_task": 400}), sorted([*ALONE, "leakage"])),

@@ -45,8 +45,18 @@ def test_rows_are_chosen_trained_on_and_shown(folder):
     assert result.exit_code == 0, result.output
     assert pq.read_metadata(folder / "out" / "selection.parquet").num_rows == 5
     assert "5 rows chosen" in result.output
-    assert "without auxiliary rows" in result.output
+    assert "no auxiliary rows" in result.output
     assert (folder / "out" / "model" / "model.safetensors").is_file()
+
+
+def test_arms_are_compared_over_several_seeds(folder):
+    wanted = ["--compare", "primary_only", "--compare", "dsir", "--repeats", "2", "--curve", "2,4"]
+    result = select(folder, "--budget", "5", "--method", "bm25", "--selector", "label_balance", *wanted)
+    assert result.exit_code == 0, result.output
+    report = json.loads((folder / "out" / "report.json").read_text())
+    assert list(report["arms"]) == ["selection", "primary_only", "dsir", "best 2", "best 4"]
+    assert {len(arm["repeats"]) for arm in report["arms"].values()} == {2}
+    assert "of 2 seeds" in " ".join(result.output.split())
 
 
 def test_a_selection_alone_trains_nothing_after_it(folder):
@@ -62,6 +72,10 @@ def test_a_selection_alone_trains_nothing_after_it(folder):
         (["--budget", "0"], "budget: Input should be greater than or equal to 1, found 0"),
         (["--preset", "big"], "preset: Input should be 'paper' or 'small', found 'big'"),
         (["--loss", "mse"], "discriminator.loss: Input should be 'ce' or 'bce', found 'mse'"),
+        (["--method", "dsri"], "'dsri' is not known here. Did you mean 'dsir'?"),
+        (["--selector", "tops"], "Did you mean 'top'?"),
+        (["--compare", "everything"], "'everything' is not known here"),
+        (["--budget", "5", "--curve", "two"], "budget_curve.0: Input should be a valid integer"),
         (["--budget", "5", "--device", "cuda:7"], "cuda:7"),
         (["--validation", "nowhere.csv"], "nowhere.csv"),
     ],

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from service import Api, many, selection
 
+from fastmtl import methods, selectors
+
 UNKNOWN = "6f0e2f6c-3b0a-4c58-9a55-0f3d1b2c4d5e"
 
 
@@ -44,10 +46,9 @@ def refused(service: Api, body: dict) -> tuple[int, str, str, str]:
             {"method": "discriminater"},
             "unknown-name",
             "config.method",
-            "'discriminater' is not known here. Did you mean 'discriminator'? "
-            "Known: classifier, discriminator, embedding, random.",
+            "'discriminater' is not known here. Did you mean 'discriminator'? Known: bm25, classifier, discriminator, ",
         ),
-        ({"selector": "best"}, "unknown-name", "config.selector", "'best' is not known here. Known: top."),
+        ({"selector": "best"}, "unknown-name", "config.selector", "'best' is not known here. Known: caps, "),
         ({"budgett": 3}, "invalid-request", "config.budgett", "unknown field 'budgett'; did you mean 'budget'?"),
         (
             {"discriminator": {"epoch": 3}},
@@ -58,12 +59,25 @@ def refused(service: Api, body: dict) -> tuple[int, str, str, str]:
         ({"budget": 0}, "invalid-request", "config.budget", "Input should be greater than or equal to 1"),
         ({"preset": "tiny"}, "invalid-request", "config.preset", "Input should be 'paper' or 'small'"),
         ({"compare": ["random", "random"]}, "invalid-request", "config", "compare: an arm is named twice"),
+        ({"compare": ["randon"]}, "unknown-name", "config.compare.0", "Did you mean 'random'?"),
+        ({"method": "lm_loss"}, "invalid-config", "config.method", "not known to hold the head of one. Use an encoder"),
+        ({"compare": ["primary_only", "lm_loss"]}, "invalid-config", "config.compare.1", "'lm_loss' cannot work with"),
+        (
+            {"options": {"embedding": {"nearest": 0}}},
+            "invalid-config",
+            "config.options.embedding.nearest",
+            "greater than or equal to 1, found 0; embedding has the options: nearest",
+        ),
+        ({"options": {"nobody": {}}}, "unknown-name", "config.options.nobody", "'nobody' is not known here"),
+        ({"leave_one_out": True}, "invalid-config", "config.leave_one_out", "at least two auxiliary datasets"),
     ],
 )
 def test_a_config_that_cannot_be_run_is_refused_by_field(
     service: Api, config: dict, slug: str, field: str, message: str
 ):
-    assert refused(service, service.request(**config)) == (422, slug, field, message)
+    status, found, place, told = refused(service, service.request(**config))
+    assert (status, found, place) == (422, slug, field)
+    assert message in told
 
 
 def test_an_unknown_encoder_lists_the_known_ones(service: Api):
@@ -112,8 +126,10 @@ def test_a_job_is_accepted_with_its_place_and_its_steps(service: Api):
     assert [(step["name"], step["status"]) for step in job["steps"]] == [
         ("discriminator", "queued"),
         ("score 1/1", "waiting"),
+        ("rank", "waiting"),
         ("leakage", "queued"),
         ("select", "waiting"),
+        ("explain", "waiting"),
         ("target (selection)", "waiting"),
         ("finetune (selection)", "waiting"),
         ("target (primary_only)", "queued"),
@@ -137,8 +153,8 @@ def test_progress_counts_the_running_step_by_its_cost(service: Api):
     half = {"done": 100, "total": 200, "unit": "rows", "message": "epoch 3 of 5", "per_second": 50, "seconds_left": 2}
     assert service.jobs.beat(claim, half)
     state = service.job(job)
-    # TD 3*5*80 = 1200, scores 80, TO 3*3*(40+5) = 405, fine-tuning 3*5*40 = 600, two small ones 2.285 each
-    assert state["progress"] == pytest.approx(600 / (1200 + 80 + 405 + 600 + 2 * 2.285), rel=1e-3)
+    # TD 3*5*80 = 1200, scores 80, explaining 40+5, TO 3*3*(40+5) = 405, fine-tuning 3*5*40 = 600, three small ones
+    assert state["progress"] == pytest.approx(600 / (1200 + 80 + 45 + 405 + 600 + 3 * 2.33), rel=1e-3)
     assert (state["status"], state["steps"][0]["progress"], state["seconds_left"] is not None) == (
         "running",
         half,
@@ -195,6 +211,37 @@ def test_the_selection_is_the_same_in_every_format(service: Api):
     assert [{k: kinds[k](v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))] == expected
 
 
+def test_a_selection_says_on_request_why_each_row_was_chosen(service: Api):
+    job = service.submit()
+    service.choose(job)
+    url = f"/v1/jobs/{job['id']}/selection"
+    early = service.client.get(url, params={"explain": True})
+    assert (early.status_code, early.json()["detail"]) == (
+        409,
+        "the step that explains the chosen rows is queued, not done",
+    )
+    service.explain(job)
+    nearest = [{"row": 2, "similarity": 0.5}, {"row": 0, "similarity": 0.25}]
+    second = service.client.get(url, params={"explain": True}).json()["rows"][1]
+    assert {**second, "dataset_id": None} == {
+        **{"rank": 2, "dataset": "other", "dataset_id": None, "row": 3, "score": 0.625},
+        **{"percentile": 80.0, "nearest": nearest},
+    }
+    line = service.client.get(url, params={"explain": True, "format": "jsonl"}).text.splitlines()[1]
+    assert json.loads(line) == second
+    text = service.client.get(url, params={"explain": True, "format": "csv"}).text
+    assert text.splitlines()[2].endswith(",3,0.625,80.0,2:0.5000;0:0.2500")
+    table = pq.read_table(io.BytesIO(service.client.get(url, params={"explain": True, "format": "parquet"}).content))
+    assert table.slice(1, 1)["nearest_rows"].to_pylist() == [[2, 0]]
+
+
+def test_a_job_without_explanations_says_so(service: Api):
+    job = service.submit(explain=0)
+    service.choose(job)
+    answer = service.client.get(f"/v1/jobs/{job['id']}/selection?explain=true")
+    assert (answer.status_code, "its config says explain 0" in answer.json()["detail"]) == (409, True)
+
+
 def test_a_format_that_is_not_offered_is_refused(service: Api):
     job = service.submit()
     service.choose(job)
@@ -206,7 +253,7 @@ def test_a_name_that_begins_a_formula_is_escaped_in_csv(service: Api):
     primary, other = service.upload(many(40, "p"), name="p")["id"], service.upload(many(40, "q"), name="=1+1")["id"]
     body = {"primary": primary, "auxiliary": [other], "config": {"seen_rows": "include", "budget": 5}}
     job = service.client.post("/v1/jobs", json=body).json()
-    for name in ("discriminator", "score 1/1", "leakage"):
+    for name in ("discriminator", "score 1/1", "rank", "leakage"):
         service.finish(job, name)
     service.finish(job, "select", {"selection.parquet": selection("=1+1")}, {"digest": "d" * 64, "counts": {}})
     text = service.client.get(f"/v1/jobs/{job['id']}/selection?format=csv").text
@@ -240,10 +287,9 @@ def test_a_name_that_is_no_artifact_is_not_found(service: Api, name: str):
 
 def test_the_service_says_what_it_can_do_and_that_it_is_well(service: Api):
     options = service.client.get("/v1/options").json()
-    assert (sorted(options["methods"]), options["selectors"]) == (
-        ["classifier", "discriminator", "embedding", "random"],
-        ["top"],
-    )
+    assert (sorted(options["methods"]), sorted(options["selectors"])) == (methods.names(), selectors.names())
+    assert options["settings"]["embedding"]["properties"]["nearest"]["default"] == 8
+    assert {name for name in options["settings"] if not options["settings"][name]["properties"]} == set()
     assert [service.client.get(f"/v1/{path}").json() for path in ("health", "ready")] == [{"status": "ok"}] * 2
 
 

@@ -63,8 +63,11 @@ def test_the_selection_is_set_beside_a_random_draw():
 
 @pytest.mark.parametrize(("value", "told"), [(0.695, "69.5"), (None, "-")])
 def test_the_arms_are_told_apart_on_the_same_rows(value, told):
-    arm = {"metrics": {"accuracy": value}, "measured_on": "validation", "rows": {"measured": 277}}
-    report = {"arms": {"selection": arm, "primary_only": arm}}
+    arm = {
+        **{"metrics": {"accuracy": value}, "spread": {"accuracy": None}, "repeats": [{}]},
+        **{"measured_on": "validation", "rows": {"measured": 277}},
+    }
+    report = {"arms": {"selection": arm, "primary_only": arm}, "costs": {"selection": {"seconds": 65.0}}}
     text = shown(lambda console: console.print(arms_table(report)))
     assert "on 277 validation rows" in text
     assert [line.split("│")[2].strip() for line in text.splitlines() if "auxiliary" in line] == [told]

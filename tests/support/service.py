@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from pathlib import Path
@@ -67,12 +68,23 @@ class Api:
         """Finish the steps up to the selection: rows 4, 3, 2, 1, 0 of `other`."""
         self.finish(job, "discriminator")
         self.finish(job, "score 1/1")
+        self.finish(job, "rank")
         self.finish(job, "leakage")
         counts = {"rows": 40, "seen": 0, "leaked": 0, "eligible": 40, "selected": 5, "share": 1.0, "random_share": 1.0}
         result = {"digest": "d" * 64, "counts": {"other": counts}}
         self.finish(
             job, "select", {"selection.parquet": selection(), "counts.json": json.dumps(result).encode()}, result
         )
+
+    def explain(self, job: dict) -> None:
+        """Finish the step that explains the chosen rows: the k-th is nearest to rows k and 0 of the primary."""
+        table = pq.read_table(io.BytesIO(selection()))
+        table = table.append_column("percentile", pa.array([100.0, 80.0, 60.0, 40.0, 20.0]))
+        table = table.append_column("nearest_rows", pa.array([[rank, 0] for rank in range(1, 6)]))
+        table = table.append_column("similarities", pa.array([[0.5, 0.25]] * 5, pa.list_(pa.float32())))
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        self.finish(job, "explain", {"explanations.parquet": sink.getvalue().to_pybytes()})
 
     def traces(self) -> list[str]:
         """Every stored file, and how many rows the tables hold: what a refused request must leave as it was."""
