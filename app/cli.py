@@ -15,6 +15,9 @@ app = typer.Typer(
     help="Which rows of other data sets should I train on?",
 )
 
+Several = list[str] | None
+REPRODUCED = Path("fastmtl-reproduce")
+
 
 @app.command()
 def serve() -> None:
@@ -99,6 +102,41 @@ def select(
         **{"selector": selector, "compare": compare, "repeats": repeats, "budget_curve": curve and curve.split(",")},
     }
     raise typer.Exit(run_select(primary, auxiliary, validation, output, config, options, device, train))
+
+
+@app.command()
+def reproduce(
+    data: Annotated[str, typer.Option(help="Folder with GLUE, TASK/train.parquet of all tasks; or 'hub' to fetch it.")],
+    output: Annotated[Path, typer.Option(help="Folder of the results; goes on from what is there.")] = REPRODUCED,
+    primaries: Annotated[Several, typer.Option(help="Default rte,mrpc,stsb; with commas, or again for each.")] = None,
+    methods: Annotated[Several, typer.Option(help="Default BCE-TD,CE-TD,random; any method will do.")] = None,
+    budgets: Annotated[Several, typer.Option(help="Default 500,1000,2000,5000,10000,20000.")] = None,
+    seeds: Annotated[Several, typer.Option(help="Default 0,1,2,3,4.")] = None,
+    max_rows: Annotated[int, typer.Option(min=0, help="Rows of each task but the primaries; 0 takes all.")] = 0,
+    config: Annotated[Path | None, typer.Option(help="JSON file with a JobConfig, but for what the grid sets.")] = None,
+    preset: Annotated[str | None, typer.Option(help="'paper' (the default), or 'small' for CPUs.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Known, or a folder; the paper's is bert-base-cased.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_published: Annotated[bool, typer.Option("--as-published", help="Imitate the published code's choices.")] = False,
+    submission: Annotated[bool, typer.Option("--submission", help="Predict GLUE's test rows for its board.")] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every fine-tuned model.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Of GLUE on the hub; default: one that is known.")] = None,
+) -> None:
+    """Run the paper's protocol on GLUE: every primary with every method, budget and seed, into one table."""
+    from app.reproduce_command import Request, Tools, run_reproduce
+    from fastmtl.reproduce import hub, network
+
+    draw = None
+    if figures:
+        from fastmtl.reproduce import figures as drawing
+
+        draw = drawing.draw
+    network.silence_loading()
+    lists = (primaries or (), methods or (), budgets or (), seeds or ())
+    flags = (as_published, submission, keep_models)
+    request = Request(data, output, *lists, max_rows, config, preset, encoder, device, revision, *flags)
+    raise typer.Exit(run_reproduce(request, Tools(hub.fetch, network.predict_texts, draw)))
 
 
 def main() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from app.show import Json, arms_table, selection_table, sentences
 from fastmtl.config import JobConfig
@@ -30,7 +31,7 @@ def run_select(
     train: bool,
 ) -> int:
     """Select, train, show; return the exit status: 0, or 2 for what the user can mend."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     try:
         known = dict(KNOWN)
         if options["encoder"] and Path(options["encoder"]).is_dir():
@@ -55,14 +56,19 @@ def run_select(
                 progress=lambda step: _bar(bars, step),
             )
     except InvalidDataset as error:
-        for problem in error.problems:
-            console.print(f"[red]error:[/red] {problem}")
+        _refuse(console, error.problems)
         return 2
     except (FastMTLError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}")
+        _refuse(console, [error])
         return 2
     _show(console, result, config)
     return 0
+
+
+def _refuse(console: Console, reasons: Iterable[object]) -> None:
+    """Say what is wrong, a line each."""
+    for reason in reasons:
+        console.print(Text.assemble(("error:", "red"), f" {reason}"))
 
 
 def read_config(path: Path | None, options: Json) -> JobConfig:
@@ -71,6 +77,8 @@ def read_config(path: Path | None, options: Json) -> JobConfig:
         given: Json = json.loads(path.read_text()) if path else {}
     except ValueError as error:
         raise InvalidConfig("config", f"{path} is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise InvalidConfig("config", f"{path} holds no JSON object but {type(given).__name__}")
     for name in ("budget", "preset", "seed", "method", "selector", "compare", "repeats", "budget_curve"):
         if options.get(name) is not None:
             given[name] = options[name]

@@ -171,7 +171,7 @@ class JobDatasetOut(Record):
     """A dataset of a job."""
 
     id: uuid.UUID = _id("The dataset's id.")
-    key: str = _text("What it is called in the job's files.", "mnli")
+    key: str = _text("What it is called in the job's files.", "mnli", 300)
     role: Role = Field(description="What it is to the job.", examples=["auxiliary"])
     name: str = _text("The dataset's name.", "mnli")
     rows: int = _count("Rows.", 25475)
@@ -192,7 +192,7 @@ class StepOut(Record):
     """A step of a job."""
 
     id: uuid.UUID = _id("The step's id.")
-    name: str = _text("Its name in the job.", "score 1/2")
+    name: str = _text("Its name in the job.", "score 1/2", 300)
     kind: str = _text("What it does.", "score")
     status: Status = Field(description="How it stands.", examples=["running"])
     reused: bool = Field(description="Whether it was done before this job came.", examples=[False])
@@ -273,7 +273,7 @@ class SelectedRow(Record):
     """A chosen row."""
 
     rank: int = Field(description="Place, from 1, best first.", ge=1, examples=[1])
-    dataset: str = _text("Key of its dataset.", "mnli")
+    dataset: str = _text("Key of its dataset.", "mnli", 300)
     dataset_id: uuid.UUID = _id("Id of its dataset.")
     row: int = _count("Row number in the uploaded file, from 0.", 18231)
     score: float = Field(description="Higher is more like the primary.", examples=[0.97])
@@ -284,19 +284,19 @@ class SelectedRow(Record):
         description="With explain: share of its dataset's rows, in percent, that score no higher.",
         examples=[99.8],
     )
-    nearest: list[NearestRow] | None = Field(None, description="With explain: the primary's rows nearest to it.")
+    nearest: list[NearestRow] | None = Field(
+        None,
+        max_length=20,
+        description="With explain: the primary's rows nearest to it, the nearest first.",
+        examples=[[{"row": 17, "similarity": 0.84}]],
+    )
 
 
 class NearestRow(Record):
     """A row of the primary that a chosen one is near to."""
 
     row: int = _count("Row number in the primary's file, from 0.", 17)
-    similarity: float = Field(
-        description="Cosine of the two in the frozen encoder's space; 1 is the same.",
-        ge=-1.01,
-        le=1.01,
-        examples=[0.84],
-    )
+    similarity: float = Field(description="Cosine in the frozen encoder's space.", ge=-1.01, le=1.01, examples=[0.84])
 
 
 class SelectionOut(Record):
@@ -315,7 +315,7 @@ class ArtifactOut(Record):
     bytes: int = _count("Its size.", 90864192)
     sha256: Annotated[str, SHA256]
     media_type: str = _text("What it is.", "application/octet-stream")
-    href: str = _text("Where it is.", f"/v1/jobs/{ID_EXAMPLE}/artifacts/model/model.safetensors", 600)
+    href: str = _text("Where it is.", f"/v1/jobs/{ID_EXAMPLE}/artifacts/model/model.safetensors", 2000)
 
 
 class ArtifactList(Record):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,6 +29,9 @@ SMALL_COST = 0.001
 COSTS = "costs.json"
 MAIN_STEPS = ("select", "explain", f"finetune ({SELECTION})", "report")
 """Steps whose files stand at the top of a job's artifacts."""
+PLAIN_FOLDER = re.compile(r"[\w ,.@-]{1,60}")
+"""Names of folders that every file system and shell takes as they are; 60 letters are at most 240 bytes."""
+UNPLAIN = re.compile(r"[^\w ,.@-]+")
 
 
 class StoredArtifact(NamedTuple):
@@ -69,10 +74,10 @@ def artifacts_of(database: Database, job_id: uuid.UUID) -> list[StoredArtifact]:
 def public_name(step: str, name: str) -> str | None:
     """Return what a step's file is called among a job's artifacts; None for files that are of no use outside.
 
-    The selection's files stand at the top, those of the other arms under arms/ARM/, TD-MTDNN under discriminator/. An
-    arm may be called by a dataset's key, so what a path would read otherwise is percent-encoded.
+    The selection's files stand at the top, those of the other arms and repetitions under arms/ARM/, TD-MTDNN under
+    discriminator/. No two steps of a job share a name.
     """
-    kind, _, arm = step.removesuffix(")").partition(" (")
+    kind, _, arm = step.partition(" (")
     if name == COSTS and kind != "select":
         return None
     if step in MAIN_STEPS:
@@ -80,8 +85,20 @@ def public_name(step: str, name: str) -> str | None:
     if step == "discriminator":
         return f"discriminator/{name}"
     if kind in ("select", "finetune") and arm:
-        return f"arms/{quote(arm, safe=' ,')}/{name}"
+        return f"arms/{_folder(arm)}/{name}"
     return None
+
+
+def _folder(arm: str) -> str:
+    """Return the folder of an arm, from what its steps are called after the bracket: `random, 2)` has `random, 2`.
+
+    An arm may be called by a dataset's key, which holds any character: what a path could not is replaced, and a digest
+    after `~`, which no plain name has, tells apart those that then look alike.
+    """
+    plain = arm.removesuffix(")")
+    if PLAIN_FOLDER.fullmatch(plain):
+        return plain
+    return f"{UNPLAIN.sub('_', plain)[:60]}~{hashlib.sha256(arm.encode()).hexdigest()[:12]}"
 
 
 def show_artifact(job_id: uuid.UUID, stored: StoredArtifact) -> ArtifactOut:
@@ -91,7 +108,7 @@ def show_artifact(job_id: uuid.UUID, stored: StoredArtifact) -> ArtifactOut:
         bytes=stored.artifact.bytes,
         sha256=stored.artifact.sha256,
         media_type=media_type(stored.name),
-        href=f"/v1/jobs/{job_id}/artifacts/{stored.name}",
+        href=f"/v1/jobs/{job_id}/artifacts/{quote(stored.name)}",
     )
 
 

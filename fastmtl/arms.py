@@ -85,11 +85,13 @@ def train(
     arm: Arm, repeat: int, chosen: StepSpec | None, config: JobConfig, tasks: Tasks, encoder: Json
 ) -> list[StepSpec]:
     """Plan one repetition of an arm: TO-MTDNN, then fine-tuning (fastmtl/steps/target.py and finetune.py)."""
+    # Rows that choose nothing train.
+    choice_share = config.finetuning.choice_share if config.finetuning.choose_on == "primary" else 0.0
     shared: Json = {
         "encoder": encoder,
         "primary": {"key": tasks.primary.key, "digest": tasks.primary.digest},
         "holdout_share": None if tasks.validation else config.holdout_share,
-        "choice_share": config.finetuning.choice_share,
+        "choice_share": choice_share,
         "precision": config.precision,
         "split_seed": config.training_seed,
         "seed": (config.training_seed + repeat) % 2**32,

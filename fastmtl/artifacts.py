@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,3 +92,8 @@ class Cache:
             if not (final / MANIFEST).exists():
                 raise
         return final
+
+    def remove(self, fingerprint: str) -> None:
+        """Forget a finished step, at once or not at all; nothing happens where there is none."""
+        with self.writing() as folder, suppress(FileNotFoundError):
+            os.rename(self._root / fingerprint, folder / fingerprint)

@@ -1,1 +1,1 @@
-"""The paper's protocol, run through this project's own pipeline: GLUE in, one table, its figures and a submission out."""
+"""The paper's protocol through this project's own pipeline: GLUE in; a table, its figures and a submission out."""

@@ -133,8 +133,8 @@ def locate(folder: Path, task: str, part: str) -> list[Path]:
     raise InvalidDataset(
         [
             Problem(
-                f"{folder / task / part}.parquet is not there: a folder of GLUE holds TASK/train.parquet for every TASK "
-                f"of {', '.join(TASKS)}, and TASK/validation.parquet for the primaries"
+                f"{folder / task / part}.parquet is not there: a folder of GLUE holds TASK/train.parquet of "
+                f"{', '.join(TASKS)}, and TASK/validation.parquet of the primaries"
             )
         ]
     )

@@ -11,13 +11,16 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from fastmtl.errors import InvalidConfig
 
 REPOSITORY = "nyu-mll/glue"
+REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 
-def fetch(patterns: Sequence[str], revision: str, cache: Path | None = None) -> Path:
+def fetch(patterns: Sequence[str], revision: str | None = None, cache: Path | None = None) -> Path:
     """Return the folder with the files that match, from the local cache or fetched into it.
 
-    Raises InvalidConfig with what to do where that cannot be done.
+    A revision of None is the one that this project was written against. Raises InvalidConfig with what to do where
+    they cannot be had.
     """
+    revision = revision or REVISION
     try:
         return Path(
             snapshot_download(

@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from fastmtl import arms, encoders, methods, pipeline
 from fastmtl.config import JobConfig
@@ -24,6 +24,7 @@ from fastmtl.errors import InvalidConfig, UnknownName
 from fastmtl.plan import StepSpec
 from fastmtl.reproduce.glue import PRIMARIES, Glue
 
+Value = TypeVar("Value")
 Protocol = Literal["ours", "as published"]
 OURS: Protocol = "ours"
 AS_PUBLISHED: Protocol = "as published"
@@ -93,7 +94,7 @@ def grid(
         told = f"{set_twice[0]}: the protocol sets it; leave it out of the config file"
         raise InvalidConfig(set_twice[0], f"{told} (--methods, --budgets and --seeds say what is run)")
     named = [_arm(name, base) for name in wanted]
-    return Grid(*(tuple(dict.fromkeys(each)) for each in (primaries, named, sorted(budgets), seeds)))
+    return Grid(_once(primaries), _once(named), _once(sorted(budgets)), _once(seeds))
 
 
 def runs(wanted: Grid, base: JobConfig, protocol: Protocol, glue: Glue, known: encoders.Known) -> list[Run]:
@@ -159,6 +160,10 @@ def needed(steps: Sequence[StepSpec], last: StepSpec) -> tuple[StepSpec, ...]:
             wanted.add(fingerprint)
             todo += by_fingerprint[fingerprint].needs
     return tuple(step for step in steps if step.fingerprint in wanted)
+
+
+def _once(values: Sequence[Value]) -> tuple[Value, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _arm(name: str, base: JobConfig) -> str:

@@ -8,20 +8,34 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastmtl import cost
 from fastmtl.artifacts import Cache
+from fastmtl.config import Precision
 from fastmtl.errors import DamagedArtifact
 from fastmtl.local import run_steps
 from fastmtl.plan import Json, Progress, StepSpec
+from fastmtl.reproduce.glue import Prepared
 from fastmtl.reproduce.protocol import Run
 
 Told = Callable[[int, Run, Json, bool], None]
 """Takes the run's number from 1, the run, its record, and whether it had been finished before."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the figure of TD-MTDNN's space is drawn from."""
+
+    folder: Path
+    """Of the `discriminator` step."""
+    tasks: Mapping[str, Prepared]
+    rows_per_task: int
+    device: str
+    precision: Precision
 
 
 class RunLog:
@@ -49,44 +63,49 @@ class RunLog:
         os.replace(partial, self._path)
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What runs are computed with."""
+
+    kept: Cache
+    datasets: Mapping[str, Path]
+    """Canonical files by digest."""
+    device: str
+    progress: Callable[[StepSpec], Progress]
+
+    def folder_of(self, steps: Sequence[StepSpec]) -> Path:
+        """Return the folder of the last of some steps; they are computed only where it is not kept."""
+        last = steps[-1].fingerprint
+        found = self.kept.find(last)
+        return found[0] if found else self.run(steps)[0][last]
+
+    def run(self, steps: Sequence[StepSpec]) -> tuple[dict[str, Path], dict[str, Json]]:
+        """Compute steps; return folders and results by fingerprint."""
+        folders, results, _ = run_steps(steps, self.kept, self.datasets, self.device, self.progress)
+        return folders, results
+
+
 def carry_out(
-    runs: Sequence[Run],
-    log: RunLog,
-    kept: Cache,
-    datasets: Mapping[str, Path],
-    device: str,
-    *,
-    keeps_model: Callable[[Run], bool],
-    progress: Callable[[StepSpec], Progress],
-    told: Told,
+    runs: Sequence[Run], log: RunLog, bench: Bench, *, keeps_model: Callable[[Run], bool], told: Told
 ) -> None:
     """Compute the runs that are not in the log and add each when it is done.
 
-    The weights of a run are then removed from the cache, those of the fine-tuned model only where `keeps_model` says
-    so: the whole grid's would be 600 copies of the encoder. What the next runs need, discriminators and scores, stays.
+    The weights of a run are then removed from the cache, but the fine-tuned model's where `keeps_model` holds: those of
+    the whole grid would be 600 copies of the encoder. What other runs need, discriminators and scores, stays.
     """
     for number, run in enumerate(runs, 1):
         records = log.read()
         before = run.key in records
         if not before:
             same = [each for each in records.values() if each["fingerprint"] == run.steps[-1].fingerprint]
-            log.add({**same[0], **_place(run)} if same else _compute(run, kept, datasets, device, progress))
-            _forget_weights(run, kept, keeps_model(run))
+            log.add({**same[0], **_place(run)} if same else _compute(run, bench))
+            _forget_weights(run, bench.kept, keeps_model(run))
         told(number, run, log.read()[run.key], before)
 
 
-def folder_of(
-    run: Run, last: StepSpec, kept: Cache, datasets: Mapping[str, Path], device: str, steps: Sequence[StepSpec]
-) -> Path:
-    """Return the folder of one of a run's steps, computing `steps`, which end with it, only where it is not kept."""
-    raise NotImplementedError
-
-
-def _compute(
-    run: Run, kept: Cache, datasets: Mapping[str, Path], device: str, progress: Callable[[StepSpec], Progress]
-) -> Json:
+def _compute(run: Run, bench: Bench) -> Json:
     """Compute a run and return its record; a step found in the cache counts the seconds that it took then."""
-    folders, results, _ = run_steps(run.steps, kept, datasets, device, progress)
+    folders, results = bench.run(run.steps)
     final = folders[run.steps[-1].fingerprint]
     evaluation = json.loads((final / "evaluation.json").read_text())
     records = list(cost.read(final).values())
@@ -119,6 +138,4 @@ def _place(run: Run) -> Json:
 def _forget_weights(run: Run, kept: Cache, keep_final: bool) -> None:
     for step in run.steps:
         if step.kind == "target" or (step.kind == "finetune" and not keep_final):
-            found = kept.find(step.fingerprint)
-            if found:
-                shutil.rmtree(found[0])
+            kept.remove(step.fingerprint)

@@ -74,7 +74,10 @@ def test_a_selection_alone_trains_nothing_after_it(folder):
         (["--loss", "mse"], "discriminator.loss: Input should be 'ce' or 'bce', found 'mse'"),
         (["--method", "dsri"], "'dsri' is not known here. Did you mean 'dsir'?"),
         (["--selector", "tops"], "Did you mean 'top'?"),
+        (["--selector", "[/b]"], "'[/b]' is not known here"),
         (["--compare", "everything"], "'everything' is not known here"),
+        (["--budget", "5", "--curve", "2,5"], "budget_curve: every budget must be smaller than budget, 5"),
+        (["--budget", "5", "--repeats", "0"], "repeats: Input should be greater than or equal to 1, found 0"),
         (["--budget", "5", "--curve", "two"], "budget_curve.0: Input should be a valid integer"),
         (["--budget", "5", "--device", "cuda:7"], "cuda:7"),
         (["--validation", "nowhere.csv"], "nowhere.csv"),
@@ -101,8 +104,18 @@ def test_options_win_over_the_file(tmp_path):
     assert (config.discriminator.loss, config.discriminator.epochs) == ("bce", 9)
 
 
-def test_a_file_that_is_not_json_is_named(tmp_path):
+def test_options_of_arms_set_the_fields_of_their_names(tmp_path):
+    options = {"method": "bm25", "selector": "caps", "compare": ["random"], "repeats": 3, "budget_curve": ["2", "4"]}
+    config = read_config(None, {**NO_OPTIONS, **options})
+    assert (config.method, config.selector, config.compare) == ("bm25", "caps", ("random",))
+    assert (config.repeats, config.budget_curve) == (3, (2, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("budget: 7", "config.json is not JSON"), ("[7]", "config.json holds no JSON object but list")]
+)
+def test_a_file_that_holds_no_config_is_named(tmp_path, text, told):
     path = tmp_path / "config.json"
-    path.write_text("budget: 7")
-    with pytest.raises(InvalidConfig, match=r"config.json is not JSON"):
+    path.write_text(text)
+    with pytest.raises(InvalidConfig, match=told):
         read_config(path, NO_OPTIONS)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from app.show import arms_table, follow, selection_table
+from app.show import arms_table, follow, selection_table, sentences
 
 RUNNING = {"done": 50, "total": 200, "unit": "rows", "per_second": 25.0, "seconds_left": 6.0, "message": "epoch 1 of 3"}
 
@@ -71,3 +71,33 @@ def test_the_arms_are_told_apart_on_the_same_rows(value, told):
     text = shown(lambda console: console.print(arms_table(report)))
     assert "on 277 validation rows" in text
     assert [line.split("│")[2].strip() for line in text.splitlines() if "auxiliary" in line] == [told]
+
+
+def test_several_seeds_are_shown_with_their_spread_and_what_choosing_took():
+    selection = {
+        **{"metrics": {"accuracy": 0.7}, "spread": {"accuracy": 0.0125}, "repeats": [{}] * 3},
+        **{"measured_on": "holdout", "rows": {"measured": 40}},
+    }
+    alone = {**selection, "metrics": {"accuracy": 0.65}, "spread": {"accuracy": 0.02}}
+    report = {"arms": {"selection": selection, "primary_only": alone}, "costs": {"selection": {"seconds": 65.0}}}
+    text = shown(lambda console: console.print(arms_table(report)))
+    assert "on 40 holdout rows, mean ± standard deviation of 3 seeds" in " ".join(text.split())
+    rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in text.splitlines() if "│" in line]
+    assert rows == [["the selected rows", "70.0 ± 1.2", "1:05"], ["no auxiliary rows", "65.0 ± 2.0"]]
+
+
+def test_a_report_is_told_with_the_recommendation_first_and_the_notes_last():
+    report = {
+        "recommendation": "Train with the selected rows.",
+        "verdict": ["selected rows helped."],
+        "budget_curve": {"recommended": 250, "best": 1000},
+        "datasets": {"mnli": {"meaning": "helped", "value": 0.0123}},
+        "notes": ["One seed a run."],
+    }
+    assert sentences(report) == [
+        "Train with the selected rows.",
+        "A budget of 250 is the smallest within one standard error of the best, 1,000.",
+        "mnli: helped (+1.2 points).",
+        "Selected rows helped.",
+        "One seed a run.",
+    ]

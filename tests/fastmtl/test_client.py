@@ -74,6 +74,9 @@ def test_a_job_is_watched_to_its_end_and_its_rows_are_downloaded(client, hand, t
     assert (client.job(job["id"])["name"], job["status"]) == ("mine", "queued")
     hand.choose(job)
     assert [row["row"] for row in client.selection(job["id"])["rows"]] == [4, 3, 2, 1, 0]
+    hand.explain(job)
+    why = client.selection(job["id"], explain=True)["rows"][0]
+    assert (why["percentile"], why["nearest"][0]) == (100.0, {"row": 1, "similarity": 0.5})
     assert "selection.parquet" in {each["name"] for each in client.artifacts(job["id"])}
     target = client.download(job["id"], "selection.parquet", tmp_path / "new folder" / "mine.parquet")
     assert target.read_bytes()[:4] == b"PAR1"
