@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from app.demo_data import DemoData, DemoTask, NoData, find, sample
 from app.embedded import EmbeddedStack, StackError
@@ -43,7 +44,7 @@ class Demo:
         self._budget = budget
         self._max_rows = max_rows
         self._rows_per_task = rows_per_task
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, markup=False)
 
     def run(self, *, stay: bool) -> int:
         """Run it; return the exit status. `stay` keeps the service running until Ctrl-C."""
@@ -56,7 +57,7 @@ class Demo:
                     self._wait(stack)
             return 0
         except (NoData, StackError, ServiceError, FastMTLError) as error:
-            self._console.print(f"[red]The demonstration stopped:[/red] {error}", markup=True)
+            self._console.print(Text.assemble(("The demonstration stopped:", "red"), f" {error}"))
             return 1
         except KeyboardInterrupt:
             self._console.print("Stopped.")

@@ -38,7 +38,7 @@ def run_select(
             known[options["encoder"]] = f"folder:{Path(options['encoder']).absolute()}"
         config = read_config(config_file, options)
         with Bars(
-            TextColumn("{task.description:<28}"),
+            TextColumn("{task.description:<28}", markup=False),
             BarColumn(30),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeRemainingColumn(),

@@ -20,10 +20,10 @@ def follow(states: Iterable[Json], console: Console) -> Json:
     In a terminal a bar a step with rate and time left; elsewhere one line when a step is done.
     """
     columns = (
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(30),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[told]}", markup=False),
     )
     last: Json = {}
     shown: dict[str, TaskID] = {}

@@ -145,10 +145,14 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
     selection = service.client.selection(job["id"])
     assert len({(row["dataset_id"], row["row"]) for row in selection["rows"]}) == 20
     assert selection["digest"] == done["selection"]["digest"]
+    why = service.client.selection(job["id"], explain=True)["rows"]
+    assert [{key: row[key] for key in selection["rows"][0]} for row in why] == selection["rows"]
+    assert {(len(row["nearest"]), 0 < row["percentile"] <= 100) for row in why} == {(3, True)}
 
     stored = {each["name"] for each in service.client.artifacts(job["id"])}
     promised = {"selection.parquet", "scores.parquet", "subset.parquet", "report.json", "model/config.json"}
     promised |= {"model/heads.safetensors", "discriminator/model/heads.safetensors", "predictions.parquet"}
+    promised |= {"explanations.parquet", "costs.json", "arms/primary_only/model/config.json"}
     assert promised <= stored
     scores = service.client.download(job["id"], "scores.parquet", tmp_path / "scores.parquet")
     assert pq.read_metadata(scores).num_rows == 120
