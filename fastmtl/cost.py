@@ -67,9 +67,12 @@ def total(records: Iterable[Json]) -> Json:
 
 
 def rows_per_second(records: Iterable[Json]) -> float | None:
-    """Return how many auxiliary rows were scored in a second, by all steps that do; None where none was."""
+    """Return how many auxiliary rows were scored in a second, by all steps that do; None where none was.
+
+    A method that has another one's ranking below its own ranks the same rows twice.
+    """
     listed = [each for each in records if each["kind"] in SCORING]
-    rows = sum(each["rows"] or 0 for each in listed if each["kind"] == "rank")
+    rows = max((each["rows"] or 0 for each in listed if each["kind"] == "rank"), default=0)
     seconds = sum(each["seconds"] for each in listed)
     return rows / seconds if rows and seconds else None
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl.batches import TaskRows
 from fastmtl.datasets import Dataset, TaskKind
-from fastmtl.model import Task
+from fastmtl.methods import draw_rows
+from fastmtl.model import Checkpoint, Task
 from fastmtl.tokens import Rows, read_tokens
 
 
@@ -32,6 +38,39 @@ def read_task(
     """Read `rows` of a dataset for the task that is the model's number `index`."""
     labels = in_head_units(task, dataset, rows)
     return TaskRows(index, read_tokens(dataset, rows, tokenizer, max_length), labels, extra)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A few rows of every task, in the order of the digests that were asked for."""
+
+    tasks: list[Task]
+    sources: list[TaskRows]
+    rows: list[Rows]
+    """Of each task, rising."""
+
+
+def draw_tasks(
+    digests: Sequence[str], paths: Mapping[str, Path], rows_per_task: int, seed: int, checkpoint: Checkpoint
+) -> Drawn:
+    """Draw and read min(rows_per_task, n) rows of each task."""
+    datasets = [Dataset.open(paths[digest]) for digest in digests]
+    drawn = [
+        draw_rows(digest, dataset.rows, rows_per_task, seed) for digest, dataset in zip(digests, datasets, strict=True)
+    ]
+    tasks = [describe_task(*each) for each in zip(digests, datasets, drawn, strict=True)]
+    sources = [
+        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length)
+        for index, (task, dataset, rows) in enumerate(zip(tasks, datasets, drawn, strict=True))
+    ]
+    return Drawn(tasks, sources, drawn)
+
+
+def write_drawn(folder: Path, digests: Sequence[str], rows: Sequence[Rows]) -> None:
+    """Write tasks.json, the digests, and seen-{i}.npy, the rows drawn of task i."""
+    for index, each in enumerate(rows):
+        np.save(folder / f"seen-{index}.npy", each)
+    (folder / "tasks.json").write_text(json.dumps(list(digests)))
 
 
 def in_head_units(task: Task, dataset: Dataset, rows: Rows) -> torch.Tensor:

@@ -21,6 +21,7 @@ PAGE = ROOT / "docs" / "evidence.md"
 FIGURE = ROOT / "docs" / "evidence-gains.svg"
 RESULTS = Path(__file__).parent / "results.jsonl"
 PLANTED = Path(__file__).parent / "planted.jsonl"
+LEAKS = ROOT / "benchmarks" / "results" / "leaks.jsonl"
 PRIMARIES = ("rte", "mrpc", "stsb")
 BASELINES = ("primary_only", "random_balanced")
 
@@ -32,14 +33,16 @@ def read(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def tables(results: Sequence[Json], planted: Sequence[Json]) -> dict[str, str]:
+def tables(results: Sequence[Json], planted: Sequence[Json], leaks: Sequence[Json]) -> dict[str, str]:
     """Return every table of the page as Markdown, by name."""
     found = {f"{primary}": gains_table(results, primary) for primary in PRIMARIES}
     return {
         **found,
         "planted": planted_table(planted),
         "curve": curve_table(results),
-        "leaks": leaks_table(results),
+        "guard": leaks_table(results),
+        "leaks": planted_leaks_table(leaks),
+        "natural": natural_leaks_table(leaks),
         "chosen": chosen_table(results),
         "cost": cost_table(results),
     }
@@ -145,6 +148,38 @@ def leaks_table(results: Sequence[Json]) -> str:
     return markdown(["primary", "arm", "guard on", "guard off", "gain over primary only, guard off"], rows)
 
 
+def planted_leaks_table(leaks: Sequence[Json]) -> str:
+    """Return the share of planted leaks that were caught, by how they were changed, and false alarms."""
+    planted = [line for line in leaks if "caught" in line]
+    changes = [name for name in planted[0]["caught"] if "," not in name]
+    rows = [
+        [
+            f"{line['held'].upper()} ({line['rows']:,})",
+            str(line["planted"]),
+            *(f"{100 * line['caught'][name]:.0f} %" for name in changes),
+            f"{line['reported']} of {line['unplanted']:,}",
+            str(line["false_alarms"]),
+        ]
+        for line in planted
+    ]
+    return markdown(["validation rows of", "planted", *changes, "others reported", "false alarms"], rows)
+
+
+def natural_leaks_table(leaks: Sequence[Json]) -> str:
+    """Return what stands in GLUE itself."""
+    rows = [
+        [
+            line["held"].upper(),
+            line["host"].upper(),
+            str(line["held_rows_found_exactly"]),
+            str(line["training_rows_kept_out"]),
+        ]
+        for line in leaks
+        if "caught" not in line
+    ]
+    return markdown(["validation rows of", "training rows of", "found exactly", "training rows kept out"], rows)
+
+
 def _figure(arm: Json) -> str:
     return f"{100 * arm['metrics'][arm['headline']]:.1f} ± {100 * arm['spread'][arm['headline']]:.1f}"
 
@@ -218,8 +253,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", action="store_true", help="draw the figure too")
     given = parser.parse_args()
-    results, planted = read(RESULTS), read(PLANTED)
-    PAGE.write_text(filled(PAGE.read_text(), tables(results, planted)))
+    results = read(RESULTS)
+    PAGE.write_text(filled(PAGE.read_text(), tables(results, read(PLANTED), read(LEAKS))))
     if given.figure:
         draw(results, FIGURE)
 

@@ -17,16 +17,15 @@ Listing methods imports no torch.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmtl import registry
 from fastmtl.config import Frozen, JobConfig
 from fastmtl.encoders import Abilities
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, silent
@@ -90,14 +89,12 @@ def draw_rows(digest: str, rows: int, count: int, seed: int | None) -> npt.NDArr
 
 def names() -> list[str]:
     """Return the names of all methods, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return registry.names(__path__)
 
 
 def get(name: str) -> Method:
     """Return the method of that name, which must be one of `names()`."""
-    module = importlib.import_module(f"{__name__}.{name}")
-    offered = [each.name for each in fields(Method) if hasattr(module, each.name)]
-    return Method(**{name: getattr(module, name) for name in offered})
+    return registry.read(Method, __name__, name)
 
 
 def plan(

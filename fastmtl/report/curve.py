@@ -8,10 +8,10 @@ from fastmtl.report.arms import Results
 
 
 def budget_curve(results: Results, budget: int) -> Json | None:
-    """Return the points of nested budgets and the smallest that is as good as the best; None for a single point.
+    """Return the points of nested budgets and the smallest that is as good as the best.
 
     As good: behind the best by no more than one standard error of their paired difference. The primary alone is the
-    point of budget 0 where it was trained.
+    point of budget 0 where it was trained. None for a single point, and where differences are not defined.
     """
     arms = {PRIMARY_ONLY: 0} if PRIMARY_ONLY in results.arms else {}
     arms |= {name: arm.best for name, arm in results.arms.items() if arm.best is not None}
@@ -24,14 +24,16 @@ def budget_curve(results: Results, budget: int) -> Json | None:
     best = max(arms, key=lambda name: (means[name], -arms[name]))
     points: list[Json] = []
     for name in sorted(arms, key=arms.__getitem__):
-        behind = results.difference(best, name) if name != best else None
+        behind = results.difference(best, name)
+        if behind is None:
+            return None
         points.append(
             {
                 "arm": name,
                 "budget": arms[name],
                 "mean": means[name],
-                "behind_best": behind.value if behind else 0.0,
-                "error": behind.error if behind else 0.0,
+                "behind_best": behind.value,
+                "error": behind.error,
             }
         )
     recommended = next(each["budget"] for each in points if each["behind_best"] <= each["error"])

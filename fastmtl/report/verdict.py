@@ -57,8 +57,8 @@ def recommendation(gains: Mapping[str, Difference | None] | None) -> str | None:
     return told
 
 
-def notes(results: Results, selection: Json) -> list[str]:
-    """Say what a reader must know before trusting the figures."""
+def notes(results: Results, selection: Json, choose_on: str) -> list[str]:
+    """Say what a reader must know before trusting the figures; `choose_on` is FinetuningConfig's."""
     first = results.arms[SELECTION]
     evaluation, repeats = first.evaluations[0], len(first.evaluations)
     found = []
@@ -69,6 +69,11 @@ def notes(results: Results, selection: Json) -> list[str]:
         )
     elif repeats < FEW_REPEATS:
         found.append("Two seeds tell little of the chance in training: the interval is wide for that reason.")
+    if choose_on == "measured":
+        found.append(
+            "The epoch was chosen on the very rows that are measured, as the published code does: every metric is "
+            "flattered."
+        )
     held = "validation dataset" if evaluation["measured_on"] == "validation" else "primary"
     leaked = sum(count["leaked"] for count in selection["counts"].values())
     if leaked:

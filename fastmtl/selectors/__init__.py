@@ -14,16 +14,15 @@ Listing selectors imports no torch.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmtl import registry
 from fastmtl.config import Frozen, JobConfig
 from fastmtl.plan import Json, StepSpec, TaskRef
 
@@ -104,11 +103,9 @@ def ranked(scores: Sequence[Scores], keys: Sequence[Scores] | None = None) -> Ra
 
 def names() -> list[str]:
     """Return the names of all selectors, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return registry.names(__path__)
 
 
 def get(name: str) -> Selector:
     """Return the selector of that name, which must be one of `names()`."""
-    module = importlib.import_module(f"{__name__}.{name}")
-    offered = [each.name for each in fields(Selector) if hasattr(module, each.name)]
-    return Selector(**{name: getattr(module, name) for name in offered})
+    return registry.read(Selector, __name__, name)

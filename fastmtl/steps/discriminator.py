@@ -12,17 +12,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-import numpy as np
 import torch
 
 from fastmtl import device, memory
 from fastmtl.batches import Batch
 from fastmtl.config import DiscriminatorConfig
-from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
-from fastmtl.examples import describe_task, read_task
+from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.losses import discriminator_loss, positive_weights
-from fastmtl.methods import draw_rows
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.training import batch_task_loss, train
@@ -38,31 +35,20 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
-    datasets = [Dataset.open(workspace.datasets[digest]) for digest in spec.datasets]
-    drawn = [
-        draw_rows(digest, dataset.rows, config.rows_per_task, params["seed"])
-        for digest, dataset in zip(spec.datasets, datasets, strict=True)
-    ]
-    tasks = [describe_task(*each) for each in zip(spec.datasets, datasets, drawn, strict=True)]
-    sources = [
-        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length)
-        for index, (task, dataset, rows) in enumerate(zip(tasks, datasets, drawn, strict=True))
-    ]
-    model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator=True)
+    drawn = draw_tasks(spec.datasets, workspace.datasets, config.rows_per_task, params["seed"], checkpoint)
+    model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=True)
     model.initialise_heads(params["seed"])
-    positive = positive_weights([len(rows) for rows in drawn]).to(machine.device)  # [T]
+    positive = positive_weights([len(rows) for rows in drawn.rows]).to(machine.device)  # [T]
 
     def loss_of(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
         logits = model.discriminate(features)  # [B, T]
         told_apart = discriminator_loss(config.loss, logits, batch.source.task, positive)
         return batch_task_loss(model, features, batch) + told_apart
 
-    history = train(model, sources, config, loss_of, machine, params["seed"], workspace.progress)
+    history = train(model, drawn.sources, config, loss_of, machine, params["seed"], workspace.progress)
 
     about = {"encoder": encoder, "discriminator_loss": config.loss, "machine": asdict(machine)}
     save_model(model, checkpoint.tokenizer, workspace.output / "model", about)
-    for index, rows in enumerate(drawn):
-        np.save(workspace.output / f"seen-{index}.npy", rows)
-    (workspace.output / "tasks.json").write_text(json.dumps(list(spec.datasets)))
+    write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
     return {"losses": history.losses, "device": machine.name, "precision": machine.precision}

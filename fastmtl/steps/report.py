@@ -45,8 +45,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         "recommendation": recommendation(gains.get(PRIMARY_ONLY)),
         "budget_curve": budget_curve(results, params["config"]["budget"]),
         "datasets": dataset_effects(results, selection["counts"]),
-        "costs": {name: _cost(folder) for name, folder in chosen.items() if name not in parts},
-        "notes": notes(results, selection),
+        "costs": {name: _cost(chosen[name]) for name in results.arms if name in chosen and name not in parts},
+        "notes": notes(results, selection, params["config"]["finetuning"]["choose_on"]),
     }
     (workspace.output / "report.json").write_text(json.dumps(report, indent=1))
     return {

@@ -71,7 +71,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         for leaks, each in zip(leaked, scored, strict=True)
     ]
     eligible = [~mask for mask in left_out]
-    budget = params["budget"] or sum(int(mask.sum()) for mask in eligible)
+    budget = params["budget"] or max(1, sum(int(mask.sum()) for mask in eligible))
     _check_budget(budget, eligible, leaked)
     selector = selectors.get(params["selector"])
     pool = Pool(

@@ -14,15 +14,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-import numpy as np
-
 from fastmtl import device, memory
 from fastmtl.adapters import adapt, save_adapted
 from fastmtl.config import TrainingConfig
-from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
-from fastmtl.examples import describe_task, read_task
-from fastmtl.methods import draw_rows
+from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.training import batch_task_loss, train
@@ -38,24 +34,13 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
-    datasets = [Dataset.open(workspace.datasets[digest]) for digest in spec.datasets]
-    drawn = [
-        draw_rows(digest, dataset.rows, params["rows_per_task"], params["seed"])
-        for digest, dataset in zip(spec.datasets, datasets, strict=True)
-    ]
-    tasks = [describe_task(*each) for each in zip(spec.datasets, datasets, drawn, strict=True)]
-    sources = [
-        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length)
-        for index, (task, dataset, rows) in enumerate(zip(tasks, datasets, drawn, strict=True))
-    ]
+    drawn = draw_tasks(spec.datasets, workspace.datasets, params["rows_per_task"], params["seed"], checkpoint)
     adapt(checkpoint.encoder, params["seed"])
-    model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator=False)
+    model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=False)
     model.initialise_heads(params["seed"])
-    history = train(model, sources, config, batch_task_loss, machine, params["seed"], workspace.progress)
+    history = train(model, drawn.sources, config, batch_task_loss, machine, params["seed"], workspace.progress)
 
     save_adapted(model, encoder, workspace.output)
-    for index, rows in enumerate(drawn):
-        np.save(workspace.output / f"seen-{index}.npy", rows)
-    (workspace.output / "tasks.json").write_text(json.dumps(list(spec.datasets)))
+    write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
     return {"losses": history.losses, "device": machine.name, "precision": machine.precision}

@@ -12,10 +12,10 @@ from fastmtl.batches import TaskRows, batches_per_epoch, inference_batches, trai
 from fastmtl.tokens import Tokens
 
 
-def rows_of(task: int, lengths: list[int], extra: int = 0) -> TaskRows:
+def rows_of(task: int, lengths: list[int], extra: int = 0, limit: int | None = None) -> TaskRows:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = np.arange(offsets[-1], dtype=np.int32)
-    return TaskRows(task, Tokens(ids, None, offsets, pad_id=0), torch.arange(len(lengths)), extra)
+    return TaskRows(task, Tokens(ids, None, offsets, pad_id=0), torch.arange(len(lengths)), extra, limit)
 
 
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=3), st.integers(1, 40), st.integers(0, 5))
@@ -61,6 +61,52 @@ def test_extra_rows_are_drawn_as_evenly_as_can_be(rows, extra):
     counts = np.bincount(np.concatenate([batch.rows for batch in batches]), minlength=rows)
     assert counts.sum() == rows + extra
     assert counts.max() - counts.min() <= 1
+
+
+def tour(rows: int, limit: int, epochs: int, seed: int = 0) -> list[list[int]]:
+    """The rows of each epoch of a task that visits a part of them."""
+    source = rows_of(0, [3] * rows, limit=limit)
+    return [
+        [row for batch in training_batches([source], 4, seed, epoch) for row in batch.rows.tolist()]
+        for epoch in range(epochs)
+    ]
+
+
+@given(st.integers(1, 40), st.data(), st.integers(1, 9), st.integers(0, 3))
+def test_a_tour_visits_every_row_once_before_any_twice(rows, data, epochs, seed):
+    limit = data.draw(st.integers(1, rows))
+    visited = tour(rows, limit, epochs, seed)
+    assert [len(set(epoch)) for epoch in visited] == [limit] * epochs
+    counts = np.bincount([row for epoch in visited for row in epoch], minlength=rows)
+    assert set(counts.tolist()) <= {epochs * limit // rows, -(-epochs * limit // rows)}
+
+
+def test_an_epoch_of_a_tour_goes_on_where_the_last_one_ended_and_begins_anew_after_the_last_row():
+    first, second, third = map(set, tour(rows=10, limit=4, epochs=3))
+    assert not first & second
+    assert (len(third - first - second), len(third & first)) == (2, 2)  # those that are left, and two of the first four
+
+
+def test_tours_of_two_seeds_differ_and_those_of_one_do_not():
+    first, again, other = (tour(40, 10, 2, seed) for seed in (1, 1, 2))
+    assert (first == again, first == other) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("extra", "limit", "visits", "batches"),
+    [(0, None, 10, 3), (3, None, 13, 4), (0, 4, 4, 1), (0, 5, 5, 2), (0, 0, 0, 0)],
+)
+def test_the_visits_of_a_task_are_the_rows_of_its_epoch(extra, limit, visits, batches):
+    source = rows_of(0, [3] * 10, extra, limit)
+    made = training_batches([source], 4, seed=0, epoch=2)
+    assert source.visits == sum(len(batch.rows) for batch in made) == visits
+    assert len(made) == batches_per_epoch([source], 4) == batches
+
+
+def test_a_limited_task_stands_among_the_others():
+    sources = [rows_of(0, [5] * 6), rows_of(1, [5] * 50, limit=5)]
+    batches = training_batches(sources, 4, seed=0, epoch=2)
+    assert sorted((batch.source.task, len(batch.rows)) for batch in batches) == [(0, 2), (0, 4), (1, 1), (1, 4)]
 
 
 def test_a_task_without_rows_takes_no_step():

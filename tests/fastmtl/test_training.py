@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastmtl.batches import TaskRows, training_batches
+from fastmtl.batches import Batch, TaskRows, training_batches
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import TaskKind
 from fastmtl.device import Machine
@@ -90,6 +90,53 @@ def test_every_epoch_ends_in_a_call_and_the_progress_ends_at_its_total(encoder_f
 
     history = train(model, sources, config, batch_task_loss, CPU, 0, note, epochs.append)
     assert (epochs, told[-1], history.steps, history.rows) == ([0, 1], (24, 24), 6, 24)
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"),
+    [
+        (1, 1),
+        (3, 1),  # an epoch of 12 rows in batches of 5 takes 3 steps
+        (4, 2),
+        (7, 3),  # more epochs than the config has
+    ],
+)
+def test_exactly_so_many_steps_are_taken_the_last_epoch_cut_short(encoder_folders, steps, epochs):
+    model, sources = world(encoder_folders["bert"])
+    sizes, ended = [], []
+
+    def counted(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+        sizes.append(len(batch.rows))
+        return batch_task_loss(model, features, batch)
+
+    config = TrainingConfig(epochs=2, batch_size=5)
+    history = train(model, sources, config, counted, CPU, 0, silent, ended.append, steps)
+    whole = [len(batch.rows) for epoch in range(epochs) for batch in training_batches(sources, 5, 0, epoch)]
+    assert sizes == whole[:steps]
+    assert (history.steps, history.rows, len(history.losses), ended) == (steps, sum(sizes), epochs, [*range(epochs)])
+
+
+def test_the_learning_rate_falls_to_zero_over_the_steps_that_are_taken(encoder_folders):
+    config = TrainingConfig(epochs=2, learning_rate=1e-3, batch_size=5)
+    found = []
+    for steps in (None, 6, 3):
+        model, sources = world(encoder_folders["bert"])
+        found.append(train(model, sources, config, batch_task_loss, CPU, 3, silent, steps=steps))
+    assert found[0] == found[1]  # as many as the epochs hold
+    shorter = config.model_copy(update={"epochs": 1})
+    assert found[2].losses == pytest.approx(plain_losses(encoder_folders["bert"], shorter, 3), rel=1e-4)
+
+
+def test_the_progress_of_counted_steps_never_passes_its_total(encoder_folders):
+    model, sources = world(encoder_folders["bert"])
+    told = []
+
+    def note(done: int, total: int, unit: str, message: str = "") -> None:
+        told.append((done, total, message))
+
+    train(model, sources, TrainingConfig(epochs=1, batch_size=5), batch_task_loss, CPU, 0, note, steps=4)
+    assert all(done <= total == 16 for done, total, _ in told)  # 4 of 3 steps an epoch, of 12 rows
+    assert [message for _, _, message in told] == ["epoch 1 of 2"] * 3 + ["epoch 2 of 2"]
 
 
 def test_training_learns_what_can_be_learnt(encoder_folders):
