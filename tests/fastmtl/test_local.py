@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
-from worlds import chosen, config, read_csv, run, write_csv, write_world
+from worlds import about_shops, chosen, config, read_csv, run, write_csv, write_world
 
 from fastmtl.errors import BudgetTooLarge, EncoderUnavailable, InvalidConfig, NotEnoughMemory
 from fastmtl.local import select_rows
@@ -141,6 +141,21 @@ def test_a_regression_primary_is_learnt_and_measured_in_the_users_units(world, t
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (result.report["metric"], set(report["arms"])) == ("pearson", {"selection", "primary_only", "random"})
     assert report["arms"]["selection"]["measured_on"] == "holdout"
+
+
+def test_a_regression_is_trained_several_times_and_its_arms_are_compared_on_the_same_labels(world, tmp_path, known):
+    write_csv(tmp_path / "more.csv", "text_a,text_b,label", about_shops(30, 9))
+    result = select_rows(
+        world["unlike"],
+        [world["primary"], world["alike"]],
+        tmp_path / "out",
+        validation=tmp_path / "more.csv",
+        config=config(repeats=3, explain=0),
+        known_encoders=known,
+        device="cpu",
+    )
+    report = json.loads((result.folder / "report.json").read_text())
+    assert report["differences"]["primary_only"]["repeats"] == 3
 
 
 def test_tasks_of_one_row_each_can_be_selected_from(tmp_path, known):
