@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from app.settings import Settings
 RUN_STEP = "fastmtl.run_step"
 QUEUE = "steps"
 POLLING_SECONDS = 0.1
+FILE_PAUSE_SECONDS = 0.002
+"""Between messages to the folder: they are named by the millisecond, and of one millisecond the order is chance."""
 
 log = structlog.get_logger()
 
@@ -44,10 +47,15 @@ class Queue:
 
     def __init__(self, settings: Settings) -> None:
         self._celery = celery_app(settings)
+        self._pause = 0.0 if settings.broker_url else FILE_PAUSE_SECONDS
 
     def ring(self, step_ids: list[uuid.UUID]) -> None:
-        """Tell the workers of steps that are ready. A bell that cannot be rung now is rung by the sweep later."""
+        """Tell the workers of steps that are ready, in this order.
+
+        A bell that cannot be rung now is rung by the sweep later.
+        """
         for step_id in step_ids:
+            time.sleep(self._pause)
             try:
                 self._celery.send_task(RUN_STEP, args=[str(step_id)], queue=QUEUE)
             except (OperationalError, OSError) as error:
