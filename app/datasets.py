@@ -48,7 +48,12 @@ class Datasets:
         self._settings = settings
 
     async def receive(
-        self, stream: AsyncIterator[bytes], content_type: str, length: int | None, options: UploadOptions
+        self,
+        tenant_id: uuid.UUID,
+        stream: AsyncIterator[bytes],
+        content_type: str,
+        length: int | None,
+        options: UploadOptions,
     ) -> DatasetOut:
         """Receive a body and keep it as a dataset. On any error nothing is kept.
 
@@ -66,20 +71,20 @@ class Datasets:
                 received = await receive_raw(stream, folder / "upload", limit)
             canonical = folder / "data.parquet"
             summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
-            return await asyncio.to_thread(self._keep, canonical, summary, received, options)
+            return await asyncio.to_thread(self._keep, tenant_id, canonical, summary, received, options)
 
-    def describe(self, dataset_id: uuid.UUID) -> DatasetOut:
+    def describe(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut:
         """Return a dataset's description. Raises NotFound."""
         with self._database.reading() as session:
             dataset = session.get(Dataset, dataset_id)
-            if dataset is None:
+            if dataset is None or dataset.tenant_id != tenant_id:
                 raise NotFound(f"there is no dataset {dataset_id}")
             return _out(dataset)
 
-    def page(self, limit: int, cursor: str | None) -> Page[DatasetOut]:
+    def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[DatasetOut]:
         """Return some datasets, newest first."""
         with self._database.reading() as session:
-            found = newest_first(session, select(Dataset), Dataset, limit, cursor)
+            found = newest_first(session, select(Dataset).where(Dataset.tenant_id == tenant_id), Dataset, limit, cursor)
             return Page([_out(dataset) for dataset in found.items], found.next_cursor)
 
     async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
@@ -123,12 +128,20 @@ class Datasets:
         summary: dict[str, Any] = answer["summary"]
         return summary
 
-    def _keep(self, canonical: Path, summary: dict[str, Any], received: Received, options: UploadOptions) -> DatasetOut:
+    def _keep(
+        self,
+        tenant_id: uuid.UUID,
+        canonical: Path,
+        summary: dict[str, Any],
+        received: Received,
+        options: UploadOptions,
+    ) -> DatasetOut:
         """Put the canonical file into storage, then the row that makes it known."""
         dataset_id = uuid.uuid4()
         prefix = f"datasets/{dataset_id}"
         dataset = Dataset(
             id=dataset_id,
+            tenant_id=tenant_id,
             name=options.name or _name_of(received.filename),
             created_at=datetime.now(UTC),
             kind=summary["kind"],

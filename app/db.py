@@ -47,10 +47,26 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to the newest migration; processes that do so at once wait for one another."""
-        with self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+        with self._migrating() as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             command.upgrade(alembic_config(connection), "head")
+
+    @contextmanager
+    def _migrating(self) -> Iterator[Connection]:
+        """Open a connection for migrations.
+
+        On SQLite a table is altered by copying and dropping it, and while foreign keys are heeded that deletes what
+        refers to it (sqlite.org/lang_altertable.html, section 7).
+        """
+        with self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+            if self.engine.dialect.name != "sqlite":
+                yield connection
+                return
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute("PRAGMA foreign_keys=OFF")
+            yield connection
+            driver.execute("PRAGMA foreign_keys=ON")
 
     def close(self) -> None:
         """Give all connections back."""

@@ -50,7 +50,7 @@ class Demo:
         """Run it; return the exit status. `stay` keeps the service running until Ctrl-C."""
         try:
             data = find(self._data, self._primary, self._home)
-            with EmbeddedStack(self._home) as stack, Client(stack.url) as client:
+            with EmbeddedStack(self._home) as stack, Client(stack.url, stack.key) as client:
                 self._console.print(f"The service runs at {stack.url} (its pages of reference: {stack.url}/docs)")
                 self._jobs(client, data, stack)
                 if stay:

@@ -30,6 +30,7 @@ class EmbeddedStack:
         self._home = home.absolute()
         self._port = port if port and _is_free(port) else _free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.key_file = self._home / "api-key"
         self.url = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> EmbeddedStack:
@@ -49,6 +50,11 @@ class EmbeddedStack:
     ) -> None:
         """Stop both."""
         self.stop()
+
+    @property
+    def key(self) -> str:
+        """The key that was made at the service's first start."""
+        return self.key_file.read_text().strip()
 
     def check(self) -> None:
         """Raise StackError where a process has ended."""

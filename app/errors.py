@@ -1,6 +1,8 @@
 """What the service refuses, as problem+json (RFC 9457); the one registry of statuses.
 
 ApiError                     everything below; carries status, slug and title
+├── Unauthorized             401  no key, or one that does not count
+├── Forbidden                403  a key that may not do this
 ├── NotFound                 404  no such dataset, job or artifact
 ├── Conflict                 409  the job's state does not allow it
 ├── NotAcceptable            406  no format that the client accepts
@@ -48,6 +50,21 @@ class ApiError(Exception):
         self.errors = list(errors)
         self.headers = headers
         super().__init__(detail)
+
+
+class Unauthorized(ApiError):
+    """There is no key, or it does not count."""
+
+    status, slug, title = 401, "unauthorized", "A key is needed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(ApiError):
+    """The key may not do this."""
+
+    status, slug, title = 403, "forbidden", "Not with this key"
 
 
 class NotFound(ApiError):

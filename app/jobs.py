@@ -17,12 +17,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import CursorResult, Update, exists, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
+from app.clock import now
 from app.db import Database
 from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
 from app.settings import Settings
@@ -65,11 +66,6 @@ class StoredFile:
     sha256: str
 
 
-def now() -> datetime:
-    """Return the time, aware."""
-    return datetime.now(UTC)
-
-
 class Jobs:
     """Creates jobs and moves them and their steps on."""
 
@@ -88,7 +84,7 @@ class Jobs:
             job.datasets = list(datasets)
             session.add(job)
             session.flush()
-            steps = [self._adopt(session, spec) for spec in specs]
+            steps = [self._adopt(session, job.tenant_id, spec) for spec in specs]
             session.flush()
             for position, (spec, step) in enumerate(zip(specs, steps, strict=True)):
                 reused = step.status == Status.SUCCEEDED
@@ -137,7 +133,9 @@ class Jobs:
                 .values(status=Status.RUNNING, started_at=self._clock())
             )
             spec = StepSpec.from_json(step.spec)
-            stored = select(Dataset.digest, Dataset.storage_key).where(Dataset.digest.in_(spec.datasets))
+            stored = select(Dataset.digest, Dataset.storage_key).where(
+                Dataset.tenant_id == step.tenant_id, Dataset.digest.in_(spec.datasets)
+            )
             datasets = {digest: key for digest, key in session.execute(stored)}
             return Claim(step.id, step.fence, step.attempts, spec, datasets, _inputs(session, step))
 
@@ -210,12 +208,14 @@ class Jobs:
     def _lease(self) -> datetime:
         return self._clock() + timedelta(seconds=self._settings.lease_seconds)
 
-    def _adopt(self, session: Session, spec: StepSpec) -> Step:
-        """Return the step of that fingerprint, made new, or as it stands, or set back to be tried again."""
-        step = session.scalar(select(Step).where(Step.fingerprint == spec.fingerprint))
+    def _adopt(self, session: Session, tenant_id: uuid.UUID, spec: StepSpec) -> Step:
+        """Return the tenant's step of that fingerprint, made new, or as it stands, or set back to be tried again."""
+        own = select(Step).where(Step.tenant_id == tenant_id)
+        step = session.scalar(own.where(Step.fingerprint == spec.fingerprint))
         if step is None:
             step = Step(
                 id=uuid.uuid4(),
+                tenant_id=tenant_id,
                 fingerprint=spec.fingerprint,
                 kind=spec.kind,
                 spec=spec.to_json(),
@@ -224,8 +224,8 @@ class Jobs:
             )
             session.add(step)
             session.flush()
-            needed = session.scalars(select(Step.id).where(Step.fingerprint.in_(spec.needs))).all()
-            session.add_all(StepNeed(step_id=step.id, needs_id=needs_id) for needs_id in needed)
+            needed = session.scalars(own.where(Step.fingerprint.in_(spec.needs))).all()
+            session.add_all(StepNeed(step_id=step.id, needs_id=each.id) for each in needed)
         elif step.status in (Status.FAILED, Status.CANCELLED):
             step.status, step.attempts, step.error, step.progress = Status.WAITING, 0, None, None
             step.worker = step.started_at = step.finished_at = None

@@ -36,8 +36,7 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
-        parts = assemble(settings, bell or Queue(settings))
-        await run_in_threadpool(parts.database.migrate)
+        parts = await run_in_threadpool(assemble, settings, bell or Queue(settings))
         await run_in_threadpool(parts.storage.remove_left)
         app.state.parts = parts
         yield

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fastmtl.encoders import KNOWN
@@ -28,6 +30,14 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="Celery broker, e.g. redis://host:6379/0. Default: a folder in the home, no server."
     )
+    secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Secret that keys are hashed and webhooks signed with. Default: made, and kept in the home.",
+    )
+    auth: Literal["keys", "off"] = Field(
+        "keys", description="Whether a request needs an API key; 'off' is for a loopback address alone."
+    )
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
@@ -48,6 +58,14 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
 
+    @model_validator(mode="after")
+    def _open_to_nobody_else(self) -> Settings:
+        if self.auth == "off" and not _is_loopback(self.host):
+            raise ValueError(
+                f"FASTMTL_AUTH=off would open it to all who reach {self.host}: listen on 127.0.0.1, or use keys"
+            )
+        return self
+
     @cached_property
     def database(self) -> str:
         """The database's URL with its password."""
@@ -59,3 +77,16 @@ class Settings(BaseSettings):
     def storage(self) -> Path:
         """Folder of everything stored."""
         return self.home / "storage"
+
+    @property
+    def first_key(self) -> Path:
+        """File with the key that is made at the first start."""
+        return self.home / "api-key"
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address; a name other than localhost may mean any."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

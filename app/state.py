@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 
 from app.datasets import Datasets
 from app.db import Database
 from app.jobs import Bell, Jobs
+from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.settings import Settings
 from app.storage import Storage
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,23 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    keys: Keys
+    open_to: Caller | None
+    """Who everybody is where no key is asked for; else None."""
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
-    """Put the parts together."""
+    """Put the parts together over a migrated database; at the first start a key is made."""
     database, storage = Database(settings.database), Storage(settings.storage)
+    database.migrate()
+    keys = Keys(database, settings)
+    open_to = None
+    if settings.auth == "off":
+        open_to = Caller(keys.tenant(DEFAULT_TENANT, make=True).id, Scope.ADMIN, None)
+    elif keys.first(settings.first_key):
+        log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings))
+    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
 
 
 def _state(request: Request) -> State:

@@ -24,10 +24,10 @@ MIN_ROWS_ALONE = 2
 """Rows of a primary without a validation dataset: one trains, one is held out."""
 
 
-def submit(database: Database, jobs: Jobs, settings: Settings, request: NewJob) -> uuid.UUID:
+def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> uuid.UUID:
     """Create the job and return its id. Raises InvalidConfig naming the field."""
     with database.reading() as session:
-        found = _datasets(session, request)
+        found = _datasets(session, tenant_id, request)
     _check(request, found)
     keys = _keys(found)
     refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]
@@ -39,20 +39,21 @@ def submit(database: Database, jobs: Jobs, settings: Settings, request: NewJob) 
         JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
         for position, (each, role) in enumerate(zip(found, roles, strict=True))
     ]
-    job = Job(id=uuid.uuid4(), name=request.name, config=request.config.model_dump(mode="json"))
+    job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
     return jobs.create(job, members, specs)
 
 
-def cancel(database: Database, jobs: Jobs, job_id: uuid.UUID) -> None:
+def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
     """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
     with database.reading() as session:
-        if session.get(Job, job_id) is None:
+        job = session.get(Job, job_id)
+        if job is None or job.tenant_id != tenant_id:
             raise NotFound(f"there is no job {job_id}")
     if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
         raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 
-def _datasets(session: Session, request: NewJob) -> list[Dataset]:
+def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:
     """Return the primary, the auxiliaries in their order, and the validation dataset where there is one."""
     wanted = {"primary": request.primary}
     wanted |= {f"auxiliary.{index}": each for index, each in enumerate(request.auxiliary)}
@@ -63,7 +64,7 @@ def _datasets(session: Session, request: NewJob) -> list[Dataset]:
         if each in fields:
             raise InvalidConfig(field, f"{field} is the same dataset as {fields[each]}; every dataset has one role")
         fields[each] = field
-    rows = session.scalars(select(Dataset).where(Dataset.id.in_(fields)))
+    rows = session.scalars(select(Dataset).where(Dataset.id.in_(fields), Dataset.tenant_id == tenant_id))
     there = {dataset.id: dataset for dataset in rows}
     for each, field in fields.items():
         if each not in there:

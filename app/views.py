@@ -15,10 +15,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
+from app.clock import now
 from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import Conflict, NotFound
-from app.jobs import now
 from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
 from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
 from fastmtl.config import JobConfig
@@ -41,15 +41,17 @@ class StoredArtifact(NamedTuple):
     artifact: Artifact
 
 
-def show_job(database: Database, job_id: uuid.UUID) -> JobOut:
+def show_job(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID) -> JobOut:
     """Return a job as it stands. Raises NotFound."""
     with database.reading() as session:
-        return _job_out(_job(session, job_id))
+        return _job_out(_job(session, tenant_id, job_id))
 
 
-def page_of_jobs(database: Database, limit: int, cursor: str | None, status: Status | None) -> Page[JobOut]:
+def page_of_jobs(
+    database: Database, tenant_id: uuid.UUID, limit: int, cursor: str | None, status: Status | None
+) -> Page[JobOut]:
     """Return some jobs, newest first."""
-    query = select(Job).options(*_everything())
+    query = select(Job).where(Job.tenant_id == tenant_id).options(*_everything())
     if status is not None:
         query = query.where(Job.status == status)
     with database.reading() as session:
@@ -57,10 +59,11 @@ def page_of_jobs(database: Database, limit: int, cursor: str | None, status: Sta
         return Page([_job_out(job) for job in page.items], page.next_cursor)
 
 
-def artifacts_of(database: Database, job_id: uuid.UUID) -> list[StoredArtifact]:
+def artifacts_of(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID) -> list[StoredArtifact]:
     """Return a job's files by name. Raises NotFound for the job."""
     with database.reading() as session:
-        if session.get(Job, job_id) is None:
+        job = session.get(Job, job_id)
+        if job is None or job.tenant_id != tenant_id:
             raise _no_job(job_id)
         rows = session.execute(
             select(JobStep.name, Artifact)
@@ -132,13 +135,13 @@ class Chosen(NamedTuple):
     """Whether the file says why each row was chosen."""
 
 
-def chosen_rows(database: Database, job_id: uuid.UUID, *, explain: bool = False) -> Chosen:
+def chosen_rows(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID, *, explain: bool = False) -> Chosen:
     """Return where a job's selection is, or with `explain` the one that says why.
 
     Raises NotFound, or Conflict where nothing is chosen yet, or not yet explained.
     """
     with database.reading() as session:
-        job = _job(session, job_id)
+        job = _job(session, tenant_id, job_id)
         if job.selection is None:
             raise Conflict(f"the job is {job.status} and has chosen no rows" + ("" if _over(job) else " yet"))
         if explain:
@@ -162,9 +165,9 @@ def _explanations(job: Job) -> Artifact:
     return found
 
 
-def _job(session: Session, job_id: uuid.UUID) -> Job:
+def _job(session: Session, tenant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
     job = session.get(Job, job_id, options=_everything())
-    if job is None:
+    if job is None or job.tenant_id != tenant_id:
         raise _no_job(job_id)
     return job
 

@@ -1,6 +1,6 @@
 """A thin client of the service over HTTP. Torch-free.
 
-client = Client("http://127.0.0.1:8000")
+client = Client("http://127.0.0.1:8000", key="fastmtl_...")
 primary = client.upload("rte.csv")
 auxiliary = [client.upload(path) for path in ("mnli.parquet", "qqp.tsv")]
 job = client.submit(primary["id"], [each["id"] for each in auxiliary], config={"budget": 1000})
@@ -11,6 +11,7 @@ client.download(job["id"], "selection.parquet", "selection.parquet")
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ import httpx2
 
 from fastmtl.plan import Json
 
+KEY_VARIABLE = "FASTMTL_API_KEY"
 FINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -35,8 +37,13 @@ class ServiceError(Exception):
 class Client:
     """Talks to one service; use it as a context manager, or call `close`."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", timeout_seconds: float = 900) -> None:
-        self._http = httpx2.Client(base_url=url.rstrip("/") + "/v1", timeout=timeout_seconds)
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", key: str | None = None, timeout_seconds: float = 900
+    ) -> None:
+        """`key` is an API key of the service; default: the environment's FASTMTL_API_KEY."""
+        key = key or os.environ.get(KEY_VARIABLE)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=url.rstrip("/") + "/v1", timeout=timeout_seconds, headers=headers)
 
     def __enter__(self) -> Client:
         """Return the client."""

@@ -90,7 +90,7 @@ def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     home = Path(stack["FASTMTL_HOME"])
-    with EmbeddedStack(home, port=0) as running, Client(running.url) as client:
+    with EmbeddedStack(home, port=0) as running, Client(running.url, running.key) as client:
         started = Service(running, client, {**os.environ})
         yield started
         started.stop()

@@ -9,6 +9,8 @@ from app.schemas import Problem
 
 SENTENCES = {
     400: "The body ended early, or is not what its Content-Type says.",
+    401: "There is no key, or it does not count.",
+    403: "The key may not do this.",
     404: "There is nothing by that id or name.",
     406: "No format that the client accepts.",
     409: "The job's state does not allow it.",
@@ -19,7 +21,8 @@ SENTENCES = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of an operation that may answer with these problems."""
+    """Return the `responses` of an operation that may answer with these problems, and with those of keys."""
+    statuses = (401, 403, *statuses)
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": SENTENCES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses

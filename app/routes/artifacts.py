@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from app.archive import Member, tar, tar_bytes
+from app.auth import Reader
 from app.errors import NotFound
 from app.routes.answers import problems
 from app.routes.jobs import JobId
@@ -22,9 +23,11 @@ _FILE = {"schema": {"type": "string", "format": "binary", "description": "The fi
 
 
 @router.get("", operation_id="list_artifacts", summary="List a job's files", responses=problems(404, 422))
-def list_artifacts(parts: Parts, job_id: JobId) -> ArtifactList:
+def list_artifacts(parts: Parts, caller: Reader, job_id: JobId) -> ArtifactList:
     """List all files that the job has made so far, with size and digest."""
-    return ArtifactList(items=[show_artifact(job_id, each) for each in artifacts_of(parts.database, job_id)])
+    return ArtifactList(
+        items=[show_artifact(job_id, each) for each in artifacts_of(parts.database, caller.tenant_id, job_id)]
+    )
 
 
 @router.get(
@@ -41,11 +44,12 @@ def list_artifacts(parts: Parts, job_id: JobId) -> ArtifactList:
 )
 def get_artifact(
     parts: Parts,
+    caller: Reader,
     job_id: JobId,
     name: Annotated[str, Path(max_length=1000, description="The file's name, or the first part of some: a folder.")],
 ) -> Response:
     """Download a file, whole or by Range, with its SHA-256 as ETag; of a folder, a tar of all that is below it."""
-    found = artifacts_of(parts.database, job_id)
+    found = artifacts_of(parts.database, caller.tenant_id, job_id)
     for each in found:
         if each.name == name:
             headers = {"ETag": f'"{each.artifact.sha256}"'}

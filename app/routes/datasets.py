@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from app.auth import Reader, Writer
 from app.routes.answers import problems
 from app.schemas import DatasetOut, DatasetPage, UploadOptions
 from app.state import Parts
@@ -44,6 +45,7 @@ async def create_dataset(
     request: Request,
     response: Response,
     parts: Parts,
+    caller: Writer,
     options: Annotated[UploadOptions, Query()],
     content_type: Annotated[
         str, Header(description="The file's media type, or multipart/form-data.")
@@ -54,19 +56,19 @@ async def create_dataset(
 
     The body is streamed to disk and then read once; what is wrong with it is told by row, and nothing is kept.
     """
-    dataset = await parts.datasets.receive(request.stream(), content_type, content_length, options)
+    dataset = await parts.datasets.receive(caller.tenant_id, request.stream(), content_type, content_length, options)
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return dataset
 
 
 @router.get("", operation_id="list_datasets", summary="List datasets", responses=problems(422))
-def list_datasets(parts: Parts, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
+def list_datasets(parts: Parts, caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
     """List datasets, newest first."""
-    page = parts.datasets.page(limit, cursor)
+    page = parts.datasets.page(caller.tenant_id, limit, cursor)
     return DatasetPage(items=page.items, next_cursor=page.next_cursor)
 
 
 @router.get("/{dataset_id}", operation_id="get_dataset", summary="Describe a dataset", responses=problems(404, 422))
-def get_dataset(parts: Parts, dataset_id: DatasetId) -> DatasetOut:
+def get_dataset(parts: Parts, caller: Reader, dataset_id: DatasetId) -> DatasetOut:
     """Describe a dataset: rows, labels, lengths, duplicates, examples."""
-    return parts.datasets.describe(dataset_id)
+    return parts.datasets.describe(caller.tenant_id, dataset_id)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from app.auth import Reader, Writer
 from app.models import Status
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
@@ -24,29 +25,30 @@ _ROWS = {"schema": {"type": "string", "description": "The chosen rows."}}
 
 
 @router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(400, 422))
-def create_job(parts: Parts, request: NewJob, response: Response) -> JobOut:
+def create_job(parts: Parts, caller: Writer, request: NewJob, response: Response) -> JobOut:
     """Submit a selection job; it is then worked on in the background."""
-    job_id = submit(parts.database, parts.jobs, parts.settings, request)
+    job_id = submit(parts.database, parts.jobs, parts.settings, caller.tenant_id, request)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return show_job(parts.database, job_id)
+    return show_job(parts.database, caller.tenant_id, job_id)
 
 
 @router.get("", operation_id="list_jobs", summary="List jobs", responses=problems(422))
 def list_jobs(
     parts: Parts,
+    caller: Reader,
     limit: Limit = 50,
     cursor: Cursor = None,
     status: Annotated[Status | None, Query(description="Only jobs that stand so.")] = None,
 ) -> JobPage:
     """List jobs, newest first."""
-    page = page_of_jobs(parts.database, limit, cursor, status)
+    page = page_of_jobs(parts.database, caller.tenant_id, limit, cursor, status)
     return JobPage(items=page.items, next_cursor=page.next_cursor)
 
 
 @router.get("/{job_id}", operation_id="get_job", summary="Watch a job", responses=problems(404, 422))
-def get_job(parts: Parts, job_id: JobId) -> JobOut:
+def get_job(parts: Parts, caller: Reader, job_id: JobId) -> JobOut:
     """Return a job as it stands: steps, progress, time left, what was chosen so far, the error if there is one."""
-    return show_job(parts.database, job_id)
+    return show_job(parts.database, caller.tenant_id, job_id)
 
 
 @router.post(
@@ -56,10 +58,10 @@ def get_job(parts: Parts, job_id: JobId) -> JobOut:
     summary="Cancel a job",
     responses=problems(404, 409, 422),
 )
-def cancel_job(parts: Parts, job_id: JobId) -> JobOut:
+def cancel_job(parts: Parts, caller: Writer, job_id: JobId) -> JobOut:
     """Stop a job; what is done of it stays. Cancelling twice is the same as once."""
-    cancel(parts.database, parts.jobs, job_id)
-    return show_job(parts.database, job_id)
+    cancel(parts.database, parts.jobs, caller.tenant_id, job_id)
+    return show_job(parts.database, caller.tenant_id, job_id)
 
 
 @router.get(
@@ -78,6 +80,7 @@ def cancel_job(parts: Parts, job_id: JobId) -> JobOut:
 )
 def get_selection(
     parts: Parts,
+    caller: Reader,
     job_id: JobId,
     file_format: Annotated[
         SelectionFormat | None, Query(alias="format", description="The format; wins over Accept.")
@@ -94,7 +97,7 @@ def get_selection(
     In CSV a dataset's name that begins like a formula is given an apostrophe in front.
     """
     wanted = negotiate(file_format, accept)
-    chosen = chosen_rows(parts.database, job_id, explain=explain)
+    chosen = chosen_rows(parts.database, caller.tenant_id, job_id, explain=explain)
     found = download(chosen, parts.storage.path(chosen.storage_key), wanted)
     headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Vary": "Accept"}
     return StreamingResponse(found.body, media_type=found.media_type, headers=headers)

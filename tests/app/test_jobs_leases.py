@@ -156,7 +156,7 @@ def test_when_one_lost_step_fails_the_job_its_other_lost_step_is_cancelled_and_n
 
 def test_a_bell_that_was_never_heard_is_rung_again_by_the_sweep(world: World):
     deaf = Jobs(world.database, Deaf(), world.settings, world.clock)
-    deaf.create(new_job(), [], CHAIN)
+    deaf.create(new_job(world.tenant), [], CHAIN)
     first = world.jobs.sweep()  # not yet: it was rung a moment ago
     world.clock.turn(61)
     assert (first, world.jobs.sweep(), world.bell.rung) == (0, 1, [world.step(TRAIN).id])
@@ -172,7 +172,7 @@ def test_a_step_that_was_given_back_is_rung_by_the_next_sweep(world: World):
 def test_what_is_rung_stands_in_the_database_already(world: World):
     bell = Witness(world.database)
     jobs = Jobs(world.database, bell, world.settings, world.clock)
-    jobs.create(new_job(), [], CHAIN)
+    jobs.create(new_job(world.tenant), [], CHAIN)
     jobs.finish(world.claim(TRAIN), [], {})
     jobs.fail(world.claim(SCORE), OUT_OF_MEMORY, again=True)
     world.clock.turn(61)

@@ -85,10 +85,10 @@ def test_whatever_is_sent_is_answered_as_the_schema_says(tmp_path):
         described = schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
         for operation in described.get_all_operations():
-            check_operation(operation.ok(), known)
+            check_operation(operation.ok(), known, service.key)
 
 
-def check_operation(operation: schemathesis.APIOperation, known: dict[str, list[str]]) -> None:
+def check_operation(operation: schemathesis.APIOperation, known: dict[str, list[str]], key: str) -> None:
     """Send made-up requests to one operation."""
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -98,6 +98,6 @@ def check_operation(operation: schemathesis.APIOperation, known: dict[str, list[
         for name, values in known.items():
             if name in (case.path_parameters or {}) and len(str(case.path_parameters[name])) % 2:
                 case.path_parameters[name] = values[0]
-        case.call_and_validate(checks=checks)
+        case.call_and_validate(checks=checks, headers={"Authorization": f"Bearer {key}"})
 
     send()

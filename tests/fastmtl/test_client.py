@@ -36,7 +36,7 @@ def hand(tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def client(hand: Api) -> Iterator[Client]:
-    with served(hand.client.app) as url, Client(url) as client:  # type: ignore[arg-type]
+    with served(hand.client.app) as url, Client(url, hand.key) as client:  # type: ignore[arg-type]
         yield client
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.jobs import Claim, Jobs
-from app.models import Job, JobStep, Json, Step
+from app.models import Job, JobStep, Json, Step, Tenant
 from app.settings import Settings
 from fastmtl.plan import StepSpec
 
@@ -49,10 +49,17 @@ class World:
         self.database, self.clock, self.bell = database, Clock(), Bell()
         self.settings = Settings(lease_seconds=30, ring_again_seconds=60, max_attempts=3)
         self.jobs = Jobs(database, self.bell, self.settings, self.clock)
+        self.tenant = self.add_tenant("ada's")
 
     def create(self, specs: Sequence[StepSpec]) -> uuid.UUID:
         """Create a job of these steps."""
-        return self.jobs.create(new_job(), [], specs)
+        return self.jobs.create(new_job(self.tenant), [], specs)
+
+    def add_tenant(self, name: str) -> uuid.UUID:
+        tenant = Tenant(id=uuid.uuid4(), name=name, created_at=NOON)
+        with self.database.transaction() as session:
+            session.add(tenant)
+        return tenant.id
 
     def claim(self, spec: StepSpec, worker: str = "ada") -> Claim:
         """Claim a step that must be there to be taken."""
@@ -88,9 +95,9 @@ class World:
             return sorted(link.name for link in links)
 
 
-def new_job() -> Job:
+def new_job(tenant_id: uuid.UUID) -> Job:
     """Return a job that is not written yet."""
-    return Job(id=uuid.uuid4(), name="a job", config={"budget": 10})
+    return Job(id=uuid.uuid4(), tenant_id=tenant_id, name="a job", config={"budget": 10})
 
 
 def spec(name: str, *needs: StepSpec, **params: object) -> StepSpec:

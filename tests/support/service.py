@@ -27,6 +27,8 @@ class Api:
     def __init__(self, client: TestClient, home: Path) -> None:
         self.client, self.home = client, home
         self.parts: State = client.app.state.parts  # type: ignore[attr-defined]
+        self.key = self.parts.settings.first_key.read_text().strip()
+        client.headers["Authorization"] = f"Bearer {self.key}"
         self.jobs: Jobs = self.parts.jobs
 
     def upload(self, body: str | bytes = CSV, **options: str) -> dict:

@@ -1,48 +1,29 @@
-"""The tables. Status is written by `app.jobs` alone.
+"""Datasets, jobs, steps and what they leave behind. Status is written by `app.jobs` alone.
 
-A step stands once for all jobs that need it: its fingerprint is unique, `job_steps` says which jobs wait for it. So
-what was computed once is found done, and two jobs that want the same at the same time wait for one computation.
+A step stands once for all jobs of a tenant that need it: its fingerprint is unique there, `job_steps` says which jobs
+wait for it. So what was computed once is found done, and two jobs that want the same at the same time wait for one
+computation. Nothing is shared between tenants, not even that something was computed.
 """
 
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, Uuid
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-Json = dict[str, Any]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time; SQLite forgets the zone, this remembers."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times; store UTC."""
-        if value is None:
-            return None
-        assert value.tzinfo is not None, "times are aware"
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read back as UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+from app.models.base import Base, Json
 
 
 class Status(StrEnum):
-    """Of a job or a step. A job is never WAITING, a step QUEUED means: inputs are there, no worker yet."""
+    """Of a job or a step. A job is never WAITING, a step never PAUSED; a step QUEUED has its inputs but no worker."""
 
     WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -61,25 +42,14 @@ class Role(StrEnum):
     AUXILIARY = "auxiliary"
 
 
-class Base(DeclarativeBase):
-    """Column types by annotation."""
-
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict
-        datetime: UtcDateTime(),
-        Json: JSON(),
-        str: String(),
-        uuid.UUID: Uuid(),
-        int: BigInteger(),
-    }
-
-
 class Dataset(Base):
     """A received dataset in its canonical form."""
 
     __tablename__ = "datasets"
-    __table_args__ = (Index("datasets_by_time", "created_at", "id"),)
+    __table_args__ = (Index("datasets_by_time", "tenant_id", "created_at", "id"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str]
     created_at: Mapped[datetime]
     kind: Mapped[str]
@@ -97,9 +67,10 @@ class Job(Base):
     """A selection job."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_by_time", "created_at", "id"),)
+    __table_args__ = (Index("jobs_by_time", "tenant_id", "created_at", "id"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     config: Mapped[Json]
@@ -109,6 +80,13 @@ class Job(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[Json | None]
     """{type, message, step}"""
+    deadline_at: Mapped[datetime | None]
+    """When it fails if it is not over by then."""
+    last_event: Mapped[int] = mapped_column(default=0)
+    """Number of its newest event."""
+    estimate: Mapped[Json | None]
+    """What was foretold when it was posted; None where nothing had been measured yet."""
+    webhook_url: Mapped[str | None]
 
     datasets: Mapped[list[JobDataset]] = relationship(order_by="JobDataset.position", back_populates="job")
     steps: Mapped[list[JobStep]] = relationship(order_by="JobStep.position", back_populates="job")
@@ -134,10 +112,14 @@ class Step(Base):
     """One step, computed once for all jobs that need it."""
 
     __tablename__ = "steps"
-    __table_args__ = (Index("steps_by_status", "status", "rung_at"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "fingerprint", name="steps_once_a_tenant"),
+        Index("steps_by_status", "status", "rung_at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(unique=True)
+    tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id"))
+    fingerprint: Mapped[str]
     kind: Mapped[str]
     spec: Mapped[Json]
     """`fastmtl.plan.StepSpec` as JSON."""

@@ -1,0 +1,40 @@
+"""The tables."""
+
+from app.models.access import ApiKey, IdempotentAnswer, PartialUpload, Tenant
+from app.models.base import Base, Json, UtcDateTime
+from app.models.telling import Event, Measurement, WebhookDelivery
+from app.models.work import (
+    Artifact,
+    Dataset,
+    Job,
+    JobDataset,
+    JobStep,
+    Role,
+    Selection,
+    Status,
+    Step,
+    StepNeed,
+)
+
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Base",
+    "Dataset",
+    "Event",
+    "IdempotentAnswer",
+    "Job",
+    "JobDataset",
+    "JobStep",
+    "Json",
+    "Measurement",
+    "PartialUpload",
+    "Role",
+    "Selection",
+    "Status",
+    "Step",
+    "StepNeed",
+    "Tenant",
+    "UtcDateTime",
+    "WebhookDelivery",
+]
