@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.clock import now
 from app.db import Database
+from app.failpoints import reach
 from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Selection, Status, Step, StepNeed
 from app.settings import Settings
 from fastmtl.pipeline import urgency
@@ -89,9 +90,9 @@ class Jobs:
             for position, (spec, step) in enumerate(zip(specs, steps, strict=True)):
                 reused = step.status == Status.SUCCEEDED
                 job.steps.append(JobStep(position=position, step_id=step.id, name=spec.name, reused=reused))
-            session.flush()
             ready = self._promote(session)
             self._settle(session, [job])
+        reach("jobs.created-not-rung")
         self._bell.ring(ready)
         return job.id
 
@@ -170,6 +171,7 @@ class Jobs:
             session.flush()
             ready = self._promote(session)
             self._settle(session, _live_jobs(session, claim.step_id))
+        reach("jobs.finished-not-rung")
         self._bell.ring(ready)
         return True
 

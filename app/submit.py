@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.errors import Conflict, NotFound
+from app.failpoints import reach
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role, Status
 from app.schemas import NewJob
@@ -49,7 +50,9 @@ def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UU
         job = session.get(Job, job_id)
         if job is None or job.tenant_id != tenant_id:
             raise NotFound(f"there is no job {job_id}")
-    if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
+    status = jobs.cancel(job_id)
+    reach("jobs.cancelled-not-answered")
+    if status is not Status.CANCELLED:
         raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 

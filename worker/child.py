@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
+from app.failpoints import reach
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig
 from fastmtl.plan import Json, StepSpec, Workspace
@@ -31,10 +32,13 @@ def main() -> int:
     request = Request.model_validate_json((folder / REQUEST).read_text())
     _end_with(request.parent)
     channel = _own_standard_output()
+    reach("child.started")
 
     def tell(message: Message) -> None:
         channel.write(message.model_dump_json() + "\n")
         channel.flush()
+        if message.progress and 2 * message.progress["done"] >= message.progress["total"]:
+            reach("child.half-way")
 
     try:
         result = _run(request, folder, Reporter(lambda progress: tell(Message(progress=progress))))
@@ -42,6 +46,7 @@ def main() -> int:
         traceback.print_exc()
         tell(describe(error))
         return 1
+    reach("child.computed")
     (folder / RESULT).write_text(json.dumps(result))
     return 0
 
