@@ -36,7 +36,7 @@ class Action(StrEnum):
 
 
 class Ordered(RuntimeError):
-    """This fault was ordered by a test."""
+    """A fault that a test ordered."""
 
 
 def reach(point: str) -> None:

@@ -32,7 +32,6 @@ def main() -> int:
     request = Request.model_validate_json((folder / REQUEST).read_text())
     _end_with(request.parent)
     channel = _own_standard_output()
-    reach("child.started")
 
     def tell(message: Message) -> None:
         channel.write(message.model_dump_json() + "\n")
@@ -72,6 +71,7 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
     output = folder / OUTPUT
     output.mkdir()
     device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
+    reach("child.started")
     return pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
 
 
