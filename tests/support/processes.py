@@ -142,8 +142,8 @@ class Processes:
         found = []
         for pid in self.children():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                folder = Path(psutil.Process(pid).cmdline()[-1]).name  # STEP-FENCE
-                found.append(folder.rpartition("-")[0])
+                line = psutil.Process(pid).cmdline()  # empty where it has just ended
+                found += [Path(line[-1]).name.rpartition("-")[0]] if line else []  # the folder is called STEP-FENCE
         return found
 
     def everything(self) -> dict[int, str]:
