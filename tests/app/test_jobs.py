@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from lives import CHAIN, CHOSEN, NOON, OUT_OF_MEMORY, SCORE, SELECT, TRAIN, World, spec
@@ -117,7 +118,7 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
     score = spec("score", train)
     object.__setattr__(score, "datasets", ("digest-1", "digest-gone"))
     with world.database.transaction() as session:
-        session.add(dataset("digest-1", "datasets/1.parquet"))
+        session.add(dataset(world.tenant, "digest-1", "datasets/1.parquet"))
     world.create([train, score])
     world.jobs.finish(world.claim(train), [StoredFile("model.safetensors", "steps/1/model", 7, "5ha")], {})
     claim = world.claim(score)
@@ -156,8 +157,8 @@ def test_what_a_job_chose_is_noted_when_its_select_step_is_done_and_not_later(wo
 
 def test_a_job_keeps_its_datasets_in_order(world: World):
     with world.database.transaction() as session:
-        session.add_all([one := dataset("1", "k1"), two := dataset("2", "k2")])
-    job = Job(id=uuid.uuid4(), name="", config={})
+        session.add_all([one := dataset(world.tenant, "1", "k1"), two := dataset(world.tenant, "2", "k2")])
+    job = Job(id=uuid.uuid4(), tenant_id=world.tenant, name="", config={})
     world.jobs.create(job, [link(0, two, Role.PRIMARY, "rte"), link(1, one, Role.AUXILIARY, "mnli")], [TRAIN])
     with world.database.reading() as session:
         found = session.get_one(Job, job.id).datasets
@@ -230,8 +231,9 @@ def test_the_life_of_an_unknown_job_or_step_is_refused(world: World):
         world.jobs.cancel(uuid.uuid4())
 
 
-def dataset(digest: str, storage_key: str) -> Dataset:
-    known = {"name": "", "created_at": NOON, "kind": "classification", "rows": 3, "summary": {}}
+def dataset(tenant_id: uuid.UUID, digest: str, storage_key: str) -> Dataset:
+    known: dict[str, Any] = {"name": "", "created_at": NOON, "kind": "classification", "rows": 3, "summary": {}}
+    known["tenant_id"] = tenant_id
     return Dataset(id=uuid.uuid4(), digest=digest, storage_key=storage_key, source_bytes=1, source_sha256="", **known)
 
 
