@@ -20,7 +20,7 @@ from app.db import Database
 from app.errors import NotFound
 from app.models import Dataset
 from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
-from app.schemas import DatasetOut, UploadOptions
+from app.schemas_datasets import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.datasets import FileFormat

@@ -28,7 +28,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.schemas import NewJob, UploadOptions
+from app.schemas import NewJob
+from app.schemas_datasets import UploadOptions
 from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
 
 log = structlog.get_logger()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.clock import now
 from app.db import Database
-from app.errors import Conflict, NotFound
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Role, Status
+from app.models import Dataset, Job, JobDataset, Role
 from app.schemas import NewJob
 from app.settings import Settings
 from fastmtl import pipeline
@@ -39,18 +40,15 @@ def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.U
         JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
         for position, (each, role) in enumerate(zip(found, roles, strict=True))
     ]
-    job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
+    job = Job(
+        id=uuid.uuid4(),
+        tenant_id=tenant_id,
+        name=request.name,
+        config=request.config.model_dump(mode="json"),
+        deadline_at=now() + timedelta(seconds=request.deadline_seconds) if request.deadline_seconds else None,
+        webhook_url=request.webhook_url,
+    )
     return jobs.create(job, members, specs)
-
-
-def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
-    with database.reading() as session:
-        job = session.get(Job, job_id)
-        if job is None or job.tenant_id != tenant_id:
-            raise NotFound(f"there is no job {job_id}")
-    if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
-        raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 
 def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:

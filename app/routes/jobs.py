@@ -15,7 +15,7 @@ from app.routes.datasets import Cursor, Limit
 from app.schemas import JobOut, JobPage, NewJob, SelectionOut
 from app.selection_file import SelectionFormat, download, negotiate
 from app.state import Parts
-from app.submit import cancel, submit
+from app.submit import submit
 from app.views import chosen_rows, page_of_jobs, show_job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -48,19 +48,6 @@ def list_jobs(
 @router.get("/{job_id}", operation_id="get_job", summary="Watch a job", responses=problems(404, 422))
 def get_job(parts: Parts, caller: Reader, job_id: JobId) -> JobOut:
     """Return a job as it stands: steps, progress, time left, what was chosen so far, the error if there is one."""
-    return show_job(parts.database, caller.tenant_id, job_id)
-
-
-@router.post(
-    "/{job_id}/cancel",
-    status_code=202,
-    operation_id="cancel_job",
-    summary="Cancel a job",
-    responses=problems(404, 409, 422),
-)
-def cancel_job(parts: Parts, caller: Writer, job_id: JobId) -> JobOut:
-    """Stop a job; what is done of it stays. Cancelling twice is the same as once."""
-    cancel(parts.database, parts.jobs, caller.tenant_id, job_id)
     return show_job(parts.database, caller.tenant_id, job_id)
 
 
