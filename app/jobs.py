@@ -76,9 +76,11 @@ class Jobs:
         self._clock = clock
 
     def create(self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec]) -> uuid.UUID:
-        """Write a job and those of its steps that are not there yet; ring what can begin."""
+        """Write a job, unless it is there, and those of its steps that are not there yet; ring what can begin."""
         with self._database.transaction() as session:
             _lock_graph(session)
+            if session.get(Job, job.id) is not None:
+                return job.id
             job.created_at = self._clock()
             job.status = Status.QUEUED
             job.datasets = list(datasets)

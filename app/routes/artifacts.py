@@ -13,11 +13,12 @@ from app.auth import Reader
 from app.errors import NotFound
 from app.routes.answers import problems
 from app.routes.jobs import JobId
+from app.routes.route import ServiceRoute
 from app.schemas import ArtifactList
 from app.state import Parts
 from app.views import artifacts_of, media_type, show_artifact
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"], route_class=ServiceRoute)
 
 _FILE = {"schema": {"type": "string", "format": "binary", "description": "The file, or a tar of the folder."}}
 

@@ -12,22 +12,23 @@ from app.auth import Reader, Writer
 from app.models import Status
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
+from app.routes.route import ResourceId, ServiceRoute
 from app.schemas import JobOut, JobPage, NewJob, SelectionOut
 from app.selection_file import SelectionFormat, download, negotiate
 from app.state import Parts
 from app.submit import cancel, submit
 from app.views import chosen_rows, page_of_jobs, show_job
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ServiceRoute)
 
 JobId = Annotated[uuid.UUID, Path(description="The job's id.")]
 _ROWS = {"schema": {"type": "string", "description": "The chosen rows."}}
 
 
 @router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(400, 422))
-def create_job(parts: Parts, caller: Writer, request: NewJob, response: Response) -> JobOut:
+def create_job(parts: Parts, caller: Writer, made: ResourceId, request: NewJob, response: Response) -> JobOut:
     """Submit a selection job; it is then worked on in the background."""
-    job_id = submit(parts.database, parts.jobs, parts.settings, caller.tenant_id, request)
+    job_id = submit(parts.database, parts.jobs, parts.settings, caller.tenant_id, request, made)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return show_job(parts.database, caller.tenant_id, job_id)
 
