@@ -108,16 +108,18 @@ class ServiceRoute(APIRoute):
 
     async def _caller(self, request: Request) -> Caller | None:
         """Return who asks; None for one that the route will refuse."""
-        state: State = request.app.state.parts
-        scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
         try:
-            caller = state.open_to or await run_in_threadpool(state.keys.authenticate, key)
+            caller = await run_in_threadpool(_authenticated, request)
         except Unauthorized:
             return None
         needed = self.needed_scope
-        return (
-            caller if needed and caller.scope.allows(needed) and (state.open_to or scheme.lower() == "bearer") else None
-        )
+        return caller if needed and caller.scope.allows(needed) else None
+
+
+def _authenticated(request: Request) -> Caller:
+    state: State = request.app.state.parts
+    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+    return state.open_to or state.keys.authenticate(key if scheme.lower() == "bearer" else "")
 
 
 def _resource_id(request: Request) -> uuid.UUID:
