@@ -25,9 +25,13 @@ MIN_ROWS_ALONE = 2
 """Rows of a primary without a validation dataset: one trains, one is held out."""
 
 
-def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> uuid.UUID:
-    """Create the job and return its id. Raises InvalidConfig naming the field."""
+def submit(
+    database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob, job_id: uuid.UUID
+) -> uuid.UUID:
+    """Create the job of that id, unless it is there, and return the id. Raises InvalidConfig naming the field."""
     with database.reading() as session:
+        if session.get(Job, job_id) is not None:
+            return job_id
         found = _datasets(session, tenant_id, request)
     _check(request, found)
     keys = _keys(found)
@@ -41,7 +45,7 @@ def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.U
         for position, (each, role) in enumerate(zip(found, roles, strict=True))
     ]
     job = Job(
-        id=uuid.uuid4(),
+        id=job_id,
         tenant_id=tenant_id,
         name=request.name,
         config=request.config.model_dump(mode="json"),

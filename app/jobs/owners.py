@@ -22,10 +22,12 @@ class Owners(Life):
     """The owner's side."""
 
     def create(self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec]) -> uuid.UUID:
-        """Write a job and those of its steps that are not there yet; ring what can begin."""
+        """Write a job, unless it is there, and those of its steps that are not there yet; ring what can begin."""
         at = self._clock()
         with self._database.transaction() as session:
             graph.lock(session)
+            if session.get(Job, job.id) is not None:
+                return job.id
             job.created_at = at
             job.status = Status.QUEUED
             job.datasets = list(datasets)

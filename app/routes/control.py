@@ -9,12 +9,13 @@ from app.auth import Writer
 from app.routes.answers import problems
 from app.routes.datasets import DatasetId
 from app.routes.jobs import JobId
+from app.routes.route import ServiceRoute
 from app.schemas import JobOut, JobReceipt
 from app.schemas_datasets import DatasetReceipt
 from app.state import Parts
 from app.views import show_job
 
-router = APIRouter(prefix="/v1", tags=["jobs"])
+router = APIRouter(prefix="/v1", tags=["jobs"], route_class=ServiceRoute)
 
 
 @router.post(
