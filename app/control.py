@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from app.clock import now
 from app.db import Database
 from app.errors import Conflict, NotFound
+from app.failpoints import reach
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Status
 from app.schemas import JobReceipt
@@ -94,7 +95,9 @@ def _move(
     told: str,
 ) -> None:
     _status(database, tenant_id, job_id)
-    if (status := move(job_id)) not in wanted:
+    status = move(job_id)
+    reach("jobs.moved-not-answered")
+    if status not in wanted:
         raise Conflict(f"the job is {status} and cannot be {told}")
 
 

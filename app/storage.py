@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from app.failpoints import reach
 from app.jobs import StoredFile
 from fastmtl.artifacts import list_files
 
@@ -85,5 +86,6 @@ class Storage:
         for file in list_files(folder):
             key = f"{prefix}/{file.name}"
             self.put(folder / file.name, key)
+            reach("storage.stored-one")
             stored.append(StoredFile(file.name, key, file.bytes, file.sha256))
         return stored

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app import events
 from app.errors import Conflict
 from app.events import EventType
+from app.failpoints import reach
 from app.jobs import graph
 from app.jobs.base import Life
 from app.jobs.records import Receipt
@@ -43,6 +44,7 @@ class Owners(Life):
             events.add(session, job.id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused_steps}, at)
             ready = graph.promote(session, at)
             graph.settle(session, [job], at)
+        reach("jobs.created-not-rung")
         self._bell.ring(ready)
         return job.id
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Update, select, update
 
 from app.events import EventType
+from app.failpoints import reach
 from app.jobs import graph
 from app.jobs.base import Life
 from app.jobs.records import Claim, News, StoredFile
@@ -97,6 +98,7 @@ class Workers(Life):
             graph.tell(session, step.id, EventType.STEP_SUCCEEDED, {"seconds": seconds}, at)
             ready = graph.promote(session, at)
             graph.settle(session, graph.live_jobs(session, claim.step_id), at)
+        reach("jobs.finished-not-rung")
         self._bell.ring(ready)
         return True
 
