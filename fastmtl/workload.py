@@ -13,29 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmtl.lengths import RowLengths, mixed
 from fastmtl.plan import TRAINING_COST, Json, StepSpec
+from fastmtl.size import Size
 
 CHOSEN = "chosen"
 """Among the datasets of an outlook: the rows that a job chooses, or chose."""
 ATTENTION_COST = 3.0
 """Of an operation of attention, in those of a matrix product: on two cores a token of 128 took 1.14 times one of 32."""
 GIGA = 1e9
-
-
-class Size(NamedTuple):
-    """How large an encoder is."""
-
-    parameters: int
-    """All of them: what an optimiser step goes over."""
-    body: int
-    """Those that every token is multiplied by: not the embeddings."""
-    attention: int
-    """Layers times hidden width."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +77,8 @@ class Outlook:
         return sum(self.datasets[digest].rows for digest in digests)
 
 
-def size_of(config: Mapping[str, Any]) -> Size | None:
-    """Return the size that a checkpoint's config.json says; None where it says too little."""
-
-    def first(*names: str) -> int:
-        return int(next((config[name] for name in names if config.get(name)), 0))
-
-    width, layers = first("hidden_size", "dim", "n_embd"), first("num_hidden_layers", "n_layers", "n_layer")
-    inner = first("intermediate_size", "hidden_dim", "n_inner") or 4 * width
-    if not width or not layers:
-        return None
-    gated = str(config.get("model_type", "")).startswith("modernbert")  # two matrices lead into the inner layer
-    body = layers * (4 * width * width + (3 if gated else 2) * width * inner)
-    embedded = width * (first("vocab_size") + first("max_position_embeddings"))
-    return Size(body + embedded, body, layers * width)
-
-
 def compared_as(spec: StepSpec) -> str:
-    """Return what measurements of a step are kept under: its kind, with the method or selector that decides its time."""
+    """Return what a step's measurements are kept under: its kind, with the method or selector that decides its time."""
     part = {"rank": "method", "select": "selector"}.get(spec.kind)
     return f"{spec.kind} {spec.params[part]}" if part and part in spec.params else spec.kind
 
