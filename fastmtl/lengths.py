@@ -50,6 +50,11 @@ class RowLengths:
         """Tokens of a row."""
         return float(np.mean(self.tokens)) if self.tokens else 0.0
 
+    def scaled(self, rows: int, mean: float) -> RowLengths:
+        """Return as many rows of that mean, with lengths spread as these."""
+        times = mean / self.mean if self.mean else 1.0
+        return RowLengths(rows, tuple(times * each for each in self.tokens), times * self.characters, self.doubt)
+
     @property
     def square(self) -> float:
         """Mean square of a row's tokens."""
@@ -64,10 +69,11 @@ def in_tokens(
     return RowLengths(rows, tuple(tokens.tolist()), lengths.mean, doubt)
 
 
-def per_character(lengths: Lengths, *, pair: bool, mean_tokens: float, max_length: int) -> float | None:
-    """Return how many tokens a character is where rows have so many on average; None where most were cut."""
-    if mean_tokens > MOST_CUT * max_length:
-        return None
+def per_character(lengths: Lengths, *, pair: bool, mean_tokens: float, max_length: int) -> float:
+    """Return how many tokens a character is where rows have so many on average.
+
+    It says little of longer rows where `mostly_cut`.
+    """
     characters = _characters(lengths)
     low, high = RATES
     for _ in range(60):
@@ -77,6 +83,11 @@ def per_character(lengths: Lengths, *, pair: bool, mean_tokens: float, max_lengt
         else:
             high = middle
     return high
+
+
+def mostly_cut(mean_tokens: float, max_length: int) -> bool:
+    """Whether rows of that mean would be much longer if they were not cut."""
+    return mean_tokens > MOST_CUT * max_length
 
 
 def mixed(parts: Sequence[tuple[RowLengths, float]]) -> RowLengths:

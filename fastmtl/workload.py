@@ -44,6 +44,8 @@ class Work:
     """Optimiser steps."""
     batch_tokens: float = 0
     """Of the largest training batch, padded."""
+    doubted_tokens: float = 0
+    """Tokens, each with the standard deviation of its dataset's mean, as a share."""
     read: float = 0
     """Of a step without an encoder: the characters that it reads, or the rows where it reads no texts."""
 
@@ -61,6 +63,11 @@ class Work:
     def tokens(self) -> float:
         """Tokens through the encoder, without padding."""
         return self.trained_tokens + self.scored_tokens
+
+    @property
+    def doubt(self) -> float:
+        """Standard deviation of the logarithm of the tokens."""
+        return self.doubted_tokens / self.tokens if self.tokens else 0.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,11 @@ def compared_as(spec: StepSpec) -> str:
     """Return what a step's measurements are kept under: its kind, with the method or selector that decides its time."""
     part = {"rank": "method", "select": "selector"}.get(spec.kind)
     return f"{spec.kind} {spec.params[part]}" if part and part in spec.params else spec.kind
+
+
+def texts_of(spec: StepSpec) -> set[str]:
+    """Return the digests of the datasets whose rows decide how much a step has to do."""
+    return {*spec.datasets, *(each for each in spec.params.get("auxiliary", ()) if isinstance(each, str))}
 
 
 def planned(spec: StepSpec, outlook: Outlook) -> Work:
@@ -132,12 +144,18 @@ def trained(lengths: RowLengths, rows: float, batch_size: int, groups: int) -> W
         padded_tokens=rows * padded,
         padded_squares=rows * float(share @ longest**2),
         batch_tokens=size * padded,
+        doubted_tokens=rows * lengths.mean * lengths.doubt,
     )
 
 
 def scored(lengths: RowLengths, rows: float) -> Work:
     """Return what a forward pass over `rows` rows has to do: they are sorted, so that next to nothing is padded."""
-    return Work(scored_rows=rows, scored_tokens=rows * lengths.mean, scored_squares=rows * lengths.square)
+    return Work(
+        scored_rows=rows,
+        scored_tokens=rows * lengths.mean,
+        scored_squares=rows * lengths.square,
+        doubted_tokens=rows * lengths.mean * lengths.doubt,
+    )
 
 
 def _drawn_training(spec: StepSpec, outlook: Outlook) -> Work:
