@@ -188,6 +188,11 @@ def _of(session: Session, *where: ColumnElement[bool]) -> list[Seen]:
     return [_seen(row) for row in session.scalars(rows)]
 
 
+def known_devices(session: Session, encoder: str) -> set[str]:
+    """Return the devices on which an encoder was measured."""
+    return set(session.scalars(select(Measurement.device).where(Measurement.encoder == encoder).distinct()))
+
+
 def rates(session: Session, encoder: str) -> list[float]:
     """Return how many tokens a character were, lately, for an encoder, whatever the device."""
     query = select(Measurement).where(Measurement.encoder == encoder).order_by(Measurement.created_at.desc())
