@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
+    calibrate: bool = Field(
+        True, description="Whether a worker measures its device at its start where nothing was measured on it yet."
+    )
     lease_seconds: float = Field(30, gt=0, description="A step whose worker is silent this long is given away.")
     heartbeat_seconds: float = Field(10, gt=0, description="How often a worker renews the lease of its step.")
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for steps that nobody took.")

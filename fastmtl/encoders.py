@@ -97,6 +97,22 @@ def resolve(location: str) -> Path:
     return folder
 
 
+def cached(location: str) -> Path | None:
+    """Return the folder that `resolve` would, without fetching: None where the hub's cache does not hold it.
+
+    Raises EncoderUnavailable where it is no checkpoint.
+    """
+    if not location.startswith("hub:"):
+        return resolve(location)
+    try:
+        from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
+    except ImportError:  # a machine that only serves the API
+        return None
+    name, _, revision = location.removeprefix("hub:").rpartition("@")
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
 def _package_folder(name: str) -> Path:
     """Return `MODULE/FOLDER` inside the installed package."""
     module, _, inner = name.partition("/")

@@ -5,7 +5,7 @@ Letters: B rows in a batch · L tokens · n rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl.datasets import Dataset
+from fastmtl.plan import Json
 
 Number = TypeVar("Number", np.int32, np.uint8)
 Rows = npt.NDArray[np.int64]
@@ -96,6 +97,18 @@ def read_span(dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedToke
         for first in range(start, stop, TEXTS_AT_ONCE)
     ]
     return joined(parts)
+
+
+def counted(encoder: Json, parts: Iterable[tuple[str, Tokens]]) -> Json:
+    """Return what a step's result says of the texts that it read: {encoder, max_length, texts: {name: [rows, tokens]}}.
+
+    By it the next steps are foretold. `encoder` is as `encoders.describe` says it; names are mostly digests.
+    """
+    texts: dict[str, list[int]] = {}
+    for name, tokens in parts:
+        rows, total = texts.get(name, (0, 0))
+        texts[name] = [rows + len(tokens), total + len(tokens.ids)]
+    return {"encoder": encoder["location"], "max_length": encoder["max_length"], "texts": texts}
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:

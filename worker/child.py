@@ -20,6 +20,7 @@ from app.failpoints import reach
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig
 from fastmtl.plan import Json, StepSpec, Workspace
+from worker.measuring import MEASURED, measured
 from worker.progress import Reporter
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
@@ -72,7 +73,8 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
     output.mkdir()
     device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
     reach("child.started")
-    return pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
+    result = pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
+    return {**result, MEASURED: measured(spec, result, output, device)}
 
 
 def _prepare_torch(request: Request) -> str:

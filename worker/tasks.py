@@ -18,6 +18,7 @@ from app.jobs import Jobs
 from app.queue import Queue
 from app.settings import Settings
 from app.storage import Storage
+from worker.calibrator import Calibrator
 from worker.celery import worker_app
 from worker.supervisor import Supervisor, remove_left_scratch
 
@@ -34,6 +35,7 @@ class Worker:
         self._database = Database(settings.database)
         self._jobs = Jobs(self._database, Queue(settings), settings)
         self._supervisor = Supervisor(self._jobs, Storage(settings.storage), settings, self._stopping)
+        self._calibrator = Calibrator(self._database, settings)
 
     def run_step(self, step_id: uuid.UUID) -> None:
         """Claim a step and compute it; a bell that came too late or twice finds it taken."""
@@ -42,6 +44,7 @@ class Worker:
         claim = self._jobs.claim(step_id, self.name)
         if claim:
             reach("worker.claimed")
+            self._calibrator.give_way()
             self._supervisor.compute(claim)
 
     def sweep(self) -> None:
@@ -65,6 +68,7 @@ class Worker:
 
         signals.worker_shutting_down.connect(stop)
         threading.Thread(target=self.sweep, name="sweep", daemon=True).start()
+        self._calibrator.start()
         # A thread, not a forked process: the step has a process of its own, this one only watches it.
         celery.Worker(
             hostname=f"fastmtl@{self.name}",
@@ -76,4 +80,5 @@ class Worker:
             quiet=True,
         ).start()
         self._stopping.set()
+        self._calibrator.give_way()
         self._database.close()

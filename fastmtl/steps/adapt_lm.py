@@ -19,7 +19,7 @@ from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, adapt, keys, load_masked_lm, logits_bytes
 from fastmtl.plan import Json, StepSpec, Workspace
-from fastmtl.tokens import read_span
+from fastmtl.tokens import counted, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -39,7 +39,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     model.save_pretrained(workspace.output / "model")
     tokenizer.save_pretrained(workspace.output / "model")
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(digest, tokens)])
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def _check_memory(model: PreTrainedModel, config: TrainingConfig, length: int, share: float, machine: Machine) -> None:

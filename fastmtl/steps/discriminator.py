@@ -22,6 +22,7 @@ from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.losses import discriminator_loss, positive_weights
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.tokens import counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -51,4 +52,5 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     save_model(model, checkpoint.tokenizer, workspace.output / "model", about)
     write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, zip(spec.datasets, (source.tokens for source in drawn.sources), strict=True))
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}

@@ -19,7 +19,7 @@ from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import read_span
+from fastmtl.tokens import counted, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -37,4 +37,5 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     vectors = score_rows(model, tokens, functional.normalize, machine, workspace.progress)  # [rows, H]
     np.save(workspace.output / "embeddings.npy", vectors)
     (workspace.output / "piece.json").write_text(json.dumps({"dataset": digest, "start": params["start"]}))
-    return {"rows": len(vectors), "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(digest, tokens)])
+    return {"rows": len(vectors), "device": machine.name, "precision": machine.precision, "read": read}

@@ -28,7 +28,8 @@ from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import Tokens, joined, read_span, tokenize
+from fastmtl.tokens import Tokens, counted, joined, read_span, tokenize
+from fastmtl.workload import CHOSEN
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,7 +48,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     (chosen,) = folders(workspace, spec)
     primary = Dataset.open(workspace.datasets[params["primary"]])
     ranks, texts = _chosen_texts(chosen, checkpoint.tokenizer, checkpoint.max_length)
-    tokens = joined([read_span(primary, 0, primary.rows, checkpoint.tokenizer, checkpoint.max_length), texts])
+    own_texts = read_span(primary, 0, primary.rows, checkpoint.tokenizer, checkpoint.max_length)
+    tokens = joined([own_texts, texts])
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)
     vectors = score_rows(model, tokens, functional.normalize, machine, workspace.progress)  # [n + K, H]
     own, theirs = vectors[: primary.rows], np.empty((len(ranks), vectors.shape[1]), dtype=np.float32)
@@ -58,7 +60,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     table = table.append_column("nearest_rows", pa.array(list(rows), pa.list_(pa.int64())))
     table = table.append_column("similarities", pa.array(list(similarities), pa.list_(pa.float32())))
     pq.write_table(table, workspace.output / "explanations.parquet", compression="zstd")
-    return {"rows": len(ranks), "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(params["primary"], own_texts), (CHOSEN, texts)])
+    return {"rows": len(ranks), "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def nearest(rows: Floats, primary: Floats, count: int) -> tuple[npt.NDArray[np.int64], Floats]:

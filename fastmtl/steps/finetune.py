@@ -28,7 +28,7 @@ from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn, Task, load_model, save_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import predict
-from fastmtl.tokens import Rows, read_tokens
+from fastmtl.tokens import Rows, counted, read_tokens
 from fastmtl.training import batch_task_loss, train
 
 PRIMARY = 0
@@ -88,7 +88,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     history = train(model, [source], config, batch_task_loss, machine, params["seed"], workspace.progress, best)
     best.restore()
 
-    logits = predict(model, read_tokens(measured, rows, tokenizer, max_length), PRIMARY, machine)  # [n, C]
+    tokens = read_tokens(measured, rows, tokenizer, max_length)
+    logits = predict(model, tokens, PRIMARY, machine)  # [n, C]
     labels, predicted = _in_users_units(task, in_head_units(task, measured, rows), logits)
     evaluation = {
         "seed": params["seed"],
@@ -105,7 +106,10 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     save_model(model, tokenizer, workspace.output / "model", {"encoder": params["encoder"], "machine": asdict(machine)})
     _write_predictions(workspace, task, rows, labels, predicted)
     (workspace.output / "evaluation.json").write_text(json.dumps(evaluation))
-    return {key: evaluation[key] for key in ("metrics", "headline", "measured_on", "rows", "epoch", "losses")}
+    told = {key: evaluation[key] for key in ("metrics", "headline", "measured_on", "rows", "epoch", "losses")}
+    primary_digest: str = params["primary"]["digest"]
+    read = [(primary_digest, source.tokens), (params["validation"] or primary_digest, tokens)]
+    return {**told, "read": counted(params["encoder"], read)}
 
 
 def _measured_on(spec: StepSpec, workspace: Workspace, primary: Dataset, parts: Split) -> tuple[Dataset, Rows]:

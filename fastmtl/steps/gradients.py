@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from fastmtl import device, memory
-from fastmtl.adapters import GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
+from fastmtl.adapters import ABOUT_FILE, GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
 from fastmtl.batches import TaskRows
 from fastmtl.datasets import Dataset
 from fastmtl.examples import in_head_units
 from fastmtl.methods.gradient import GRADIENTS_FILE
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.steps import slice as sliced
-from fastmtl.tokens import TEXTS_AT_ONCE, Rows, joined, read_tokens
+from fastmtl.tokens import TEXTS_AT_ONCE, Rows, counted, joined, read_tokens
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -48,7 +48,9 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     np.save(workspace.output / GRADIENTS_FILE, gradients)
     np.save(workspace.output / "rows.npy", np.concatenate([rows for _, rows in pieces]))
     (workspace.output / "pieces.json").write_text(json.dumps([[digest, len(rows)] for digest, rows in pieces]))
-    return {"rows": len(gradients), "device": machine.name, "precision": machine.precision}
+    encoder: Json = json.loads((training / ABOUT_FILE).read_text())["encoder"]
+    read = counted(encoder, zip((digest for digest, _ in pieces), (source.tokens for source in sources), strict=True))
+    return {"rows": len(gradients), "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def _pieces(params: Json, others: Sequence[Path]) -> list[tuple[str, Rows]]:

@@ -29,7 +29,7 @@ from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
-from fastmtl.tokens import Rows, joined, read_span
+from fastmtl.tokens import Rows, counted, joined, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -42,18 +42,18 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     model, tokenizer = load_masked_lm(resolve(params["encoder"]["location"]), max_length)
     _check_memory(model, max(INFERENCE_TOKENS, max_length), params["mask_share"], machine)
     models = (model, load_masked_lm(adapted / "model", max_length).model)
-    tokens = joined(
-        [
-            read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
-            for digest, start, stop in params["pieces"]
-        ]
-    )
+    parts = [
+        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length))
+        for digest, start, stop in params["pieces"]
+    ]
+    tokens = joined([part for _, part in parts])
     named = list(chain.from_iterable(keys(*piece) for piece in params["pieces"]))
     rows = MaskableRows(tokens, named, tokenizer, params["mask_share"], params["seed"])
     losses = row_losses(models, rows, params["passes"], machine, workspace.progress)  # [n, 2]
     np.save(workspace.output / "losses.npy", losses)
     (workspace.output / "pieces.json").write_text(json.dumps(params["pieces"]))
-    return {"rows": len(losses), "device": machine.name, "precision": machine.precision}
+    read = counted(params["encoder"], parts)
+    return {"rows": len(losses), "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def row_losses(

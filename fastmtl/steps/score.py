@@ -19,7 +19,7 @@ from fastmtl.losses import DiscriminatorLoss, probabilities
 from fastmtl.model import MODEL_FILE, load_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import joined, read_span
+from fastmtl.tokens import counted, joined, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -31,12 +31,11 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
     memory.check_inference(model.encoder, max(INFERENCE_TOKENS, max_length), machine.free_bytes)
-    tokens = joined(
-        [
-            read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
-            for digest, start, stop in spec.params["pieces"]
-        ]
-    )
+    parts = [
+        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length))
+        for digest, start, stop in spec.params["pieces"]
+    ]
+    tokens = joined([part for _, part in parts])
 
     kind: DiscriminatorLoss = "bce" if spec.params["read_as"] == "sigmoid" else about["discriminator_loss"]
 
@@ -46,4 +45,5 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     scores = score_rows(model, tokens, read, machine, workspace.progress)  # [rows of the shard, T]
     np.save(workspace.output / "probabilities.npy", scores)
     (workspace.output / "pieces.json").write_text(json.dumps(spec.params["pieces"]))
-    return {"rows": len(scores), "device": machine.name, "precision": machine.precision}
+    told = {"rows": len(scores), "device": machine.name, "precision": machine.precision}
+    return {**told, "read": counted(about["encoder"], parts)}

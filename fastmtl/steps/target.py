@@ -29,7 +29,7 @@ from fastmtl.evaluation import split
 from fastmtl.examples import describe_task, read_task
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
-from fastmtl.tokens import Rows
+from fastmtl.tokens import Rows, counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -67,7 +67,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         model, checkpoint.tokenizer, workspace.output / "model", {"encoder": encoder, "machine": asdict(machine)}
     )
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "rows": history.rows, "steps": history.steps}
+    read = counted(encoder, ((task.digest, source.tokens) for task, source in zip(tasks, sources, strict=True)))
+    return {"losses": history.losses, "rows": history.rows, "steps": history.steps, "read": read}
 
 
 def _steps(primary_rows: int, visits: int | None, config: TrainingConfig) -> int | None:

@@ -21,6 +21,7 @@ from fastmtl.encoders import resolve
 from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.tokens import counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -43,4 +44,5 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     save_adapted(model, encoder, workspace.output)
     write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, zip(spec.datasets, (source.tokens for source in drawn.sources), strict=True))
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}
