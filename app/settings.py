@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     ring_again_seconds: float = Field(30, gt=0, description="A queued step that nobody took is rung again.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
+    checkpoint_seconds: float = Field(
+        30, gt=0, description="How often a running step keeps what it has done, for an attempt that goes on, seconds."
+    )
+    stall_seconds: float = Field(
+        900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
+    )
 
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:

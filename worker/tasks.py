@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -20,6 +21,7 @@ from app.settings import Settings
 from app.storage import Storage
 from worker.calibrator import Calibrator
 from worker.celery import worker_app
+from worker.checkpoints import remove_ended
 from worker.supervisor import Supervisor, remove_left_scratch
 
 log = structlog.get_logger()
@@ -34,7 +36,8 @@ class Worker:
         self._stopping = threading.Event()
         self._database = Database(settings.database)
         self._jobs = Jobs(self._database, Queue(settings), settings)
-        self._supervisor = Supervisor(self._jobs, Storage(settings.storage), settings, self._stopping)
+        self._storage = Storage(settings.storage)
+        self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)
         self._calibrator = Calibrator(self._database, settings)
 
     def run_step(self, step_id: uuid.UUID) -> None:
@@ -46,6 +49,8 @@ class Worker:
             reach("worker.claimed")
             self._calibrator.give_way()
             self._supervisor.compute(claim)
+            with contextlib.suppress(DBAPIError):  # after the next step, then
+                remove_ended(self._storage, self._database)
 
     def sweep(self) -> None:
         """Sweep until the worker stops; an unreachable database or broker is tried again."""
