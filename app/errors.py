@@ -13,6 +13,8 @@ ApiError                     everything below; carries status, slug and title
 ├── KeyReused                422  the key stands for another request
 ├── InFlight                 409  the first request under the key is still being answered
 ├── AnswerNotKept            409  it was done, but its answer cannot be given again
+├── TooManyStreams           429  the tenant follows as many jobs at once as it may
+├── Busy                     503  the process does as much at once as it may
 └── DiskFull                 507  nothing was kept
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
@@ -139,6 +141,18 @@ class AnswerNotKept(ApiError):
     """What was asked for under the Idempotency-Key was done, but the answer holds a secret and was given once."""
 
     status, slug, title = 409, "answer-not-kept", "The answer was given once"
+
+
+class TooManyStreams(ApiError):
+    """The tenant follows as many jobs at once as it may."""
+
+    status, slug, title = 429, "too-many-streams", "Too many streams"
+
+
+class Busy(ApiError):
+    """The process does as much at once as it may, or is about to stop."""
+
+    status, slug, title = 503, "unavailable", "Not available now"
 
 
 class DiskFull(ApiError):

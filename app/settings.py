@@ -69,6 +69,17 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
     )
+    event_poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a stream of events looks for new ones.")
+    max_event_streams: int = Field(200, ge=1, description="Streams of events that one process keeps open at once.")
+    max_event_streams_per_tenant: int = Field(50, ge=1, description="Those of one tenant among them.")
+    webhook_poll_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for webhooks to send.")
+    webhook_ports: tuple[int, ...] = Field(
+        (80, 443, 8080, 8443), description="Ports that a webhook may go to, as JSON: [443, 8443]."
+    )
+    webhook_allow_http: bool = Field(False, description="Whether a webhook may go without TLS.")
+    webhook_allow_private: bool = Field(
+        False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
+    )
 
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:

@@ -23,6 +23,7 @@ from worker.calibrator import Calibrator
 from worker.celery import worker_app
 from worker.checkpoints import remove_ended
 from worker.supervisor import Supervisor, remove_left_scratch
+from worker.webhooks import Courier
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Worker:
         self._storage = Storage(settings.storage)
         self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)
         self._calibrator = Calibrator(self._database, settings)
+        self._courier = Courier(self._database, settings)
 
     def run_step(self, step_id: uuid.UUID) -> None:
         """Claim a step and compute it; a bell that came too late or twice finds it taken."""
@@ -74,6 +76,7 @@ class Worker:
         signals.worker_shutting_down.connect(stop)
         threading.Thread(target=self.sweep, name="sweep", daemon=True).start()
         self._calibrator.start()
+        threading.Thread(target=self._courier.run, args=(self._stopping,), name="webhooks", daemon=True).start()
         # A thread, not a forked process: the step has a process of its own, this one only watches it.
         celery.Worker(
             hostname=f"fastmtl@{self.name}",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from races import race, served, until_answered
-from service import Api, api
+from races import race, until_answered
+from service import Api, api, served
 
 
 def figures(home: Path, database_url: str, keys: int, at_once: int) -> dict[str, object]:

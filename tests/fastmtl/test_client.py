@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Response
-from races import served
-from service import CSV, Api, api
+from service import CSV, Api, api, served
 
 from fastmtl.client import Client, ServiceError
 

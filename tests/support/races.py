@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx2
-import uvicorn
-from fastapi import FastAPI
 
 GIVE_UP_SECONDS = 120
 
@@ -65,20 +62,6 @@ def race(url: str, api_key: str, body: bytes, keys: Sequence[str], at_once: int)
         list(pool.map(run, range(at_once)))
     found.seconds = time.monotonic() - began
     return found
-
-
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve an application on a free port of this machine, already started by another."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
-    socket = server.config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
 
 
 def until_answered(client: httpx2.Client, body: bytes) -> tuple[list[int], httpx2.Response]:
