@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app import errors
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, datasets, jobs, service
+from app.routes import artifacts, control, datasets, estimate, events, jobs, service, webhooks
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -40,12 +40,13 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
         await run_in_threadpool(parts.storage.remove_left)
         app.state.parts = parts
         yield
+        parts.streams.close()
         parts.database.close()
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    for router in (datasets.router, jobs.router, artifacts.router, service.router):
-        app.include_router(router)
+    for each in (datasets, estimate, jobs, control, events, artifacts, webhooks, service):
+        app.include_router(each.router)
     app.middleware("http")(_log_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -45,18 +45,41 @@ class Settings(BaseSettings):
         2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
+    idempotency_seconds: float = Field(
+        24 * 3600, gt=0, description="How long the answer to a request with an Idempotency-Key can be had again."
+    )
     encoders: dict[str, str] = Field(
         dict(KNOWN),
         description='Encoders that jobs may name, as JSON: {"name": "folder:/path"}; see fastmtl/encoders.py.',
     )
     device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
+    calibrate: bool = Field(
+        True, description="Whether a worker measures its device at its start where nothing was measured on it yet."
+    )
     lease_seconds: float = Field(30, gt=0, description="A step whose worker is silent this long is given away.")
     heartbeat_seconds: float = Field(10, gt=0, description="How often a worker renews the lease of its step.")
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for steps that nobody took.")
     ring_again_seconds: float = Field(30, gt=0, description="A queued step that nobody took is rung again.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
+    checkpoint_seconds: float = Field(
+        30, gt=0, description="How often a running step keeps what it has done, for an attempt that goes on, seconds."
+    )
+    stall_seconds: float = Field(
+        900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
+    )
+    event_poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a stream of events looks for new ones.")
+    max_event_streams: int = Field(200, ge=1, description="Streams of events that one process keeps open at once.")
+    max_event_streams_per_tenant: int = Field(50, ge=1, description="Those of one tenant among them.")
+    webhook_poll_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for webhooks to send.")
+    webhook_ports: tuple[int, ...] = Field(
+        (80, 443, 8080, 8443), description="Ports that a webhook may go to, as JSON: [443, 8443]."
+    )
+    webhook_allow_http: bool = Field(False, description="Whether a webhook may go without TLS.")
+    webhook_allow_private: bool = Field(
+        False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
+    )
 
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:

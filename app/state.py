@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from app.datasets import Datasets
 from app.db import Database
+from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.settings import Settings
@@ -28,6 +29,7 @@ class State:
     jobs: Jobs
     datasets: Datasets
     keys: Keys
+    streams: Streams
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
 
@@ -43,7 +45,8 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
+    streams = Streams(database, keys, settings)
+    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, streams, open_to)
 
 
 def _state(request: Request) -> State:

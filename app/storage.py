@@ -5,6 +5,7 @@ Keys are made by the service: relative paths with forward slashes. Another store
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -66,6 +67,14 @@ class Storage:
     def delete_prefix(self, prefix: str) -> None:
         """Remove every file whose key begins with `prefix/`."""
         shutil.rmtree(self.path(prefix), ignore_errors=True)
+
+    def old_folders(self, prefix: str, seconds: float) -> Iterator[Path]:
+        """Yield the folders right below a prefix that nothing was added to for so long."""
+        root = self.path(prefix)
+        for folder in root.iterdir() if root.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if folder.is_dir() and time.time() - folder.stat().st_mtime > seconds:
+                    yield folder
 
     def free_bytes(self) -> int:
         """Return how much still fits."""

@@ -5,55 +5,86 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.clock import now
 from app.db import Database
-from app.errors import Conflict, NotFound
-from app.failpoints import reach
+from app.estimate import compact, foretell
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Role, Status
+from app.models import Dataset, Job, JobDataset, Role
 from app.schemas import NewJob
+from app.schemas_estimate import EstimateOut
 from app.settings import Settings
+from app.webhooks import check_url
 from fastmtl import pipeline
 from fastmtl.datasets import TaskKind
 from fastmtl.errors import InvalidConfig
-from fastmtl.plan import TaskRef
+from fastmtl.plan import StepSpec, TaskRef
 
 MIN_ROWS_ALONE = 2
 """Rows of a primary without a validation dataset: one trains, one is held out."""
 
 
-def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> uuid.UUID:
-    """Create the job and return its id. Raises InvalidConfig naming the field."""
+class Plan(NamedTuple):
+    """A job that could be run: its datasets, the primary first, with what each is called, and its steps."""
+
+    datasets: list[Dataset]
+    keys: dict[uuid.UUID, str]
+    steps: list[StepSpec]
+
+
+def submit(
+    database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob, job_id: uuid.UUID
+) -> uuid.UUID:
+    """Create the job of that id, unless it is there, and return the id. Raises InvalidConfig naming the field."""
+    with database.reading() as session:
+        if session.get(Job, job_id) is not None:
+            return job_id
+    if request.webhook_url:
+        check_url(settings, request.webhook_url)
+    plan = _plan(database, settings, tenant_id, request)
+    count = len(request.auxiliary)
+    roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
+    members = [
+        JobDataset(position=position, dataset_id=each.id, role=role, key=plan.keys[each.id])
+        for position, (each, role) in enumerate(zip(plan.datasets, roles, strict=True))
+    ]
+    job = Job(
+        id=job_id,
+        tenant_id=tenant_id,
+        name=request.name,
+        config=request.config.model_dump(mode="json"),
+        deadline_at=now() + timedelta(seconds=request.deadline_seconds) if request.deadline_seconds else None,
+        webhook_url=request.webhook_url,
+        estimate=compact(_foretell(database, settings, tenant_id, request, plan)),
+    )
+    return jobs.create(job, members, plan.steps)
+
+
+def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:
+    """Return what the job would take; nothing is written. Raises what `submit` does."""
+    return _foretell(database, settings, tenant_id, request, _plan(database, settings, tenant_id, request))
+
+
+def _plan(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> Plan:
+    """Check a request and write its steps down."""
     with database.reading() as session:
         found = _datasets(session, tenant_id, request)
     _check(request, found)
     keys = _keys(found)
     refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]
-    count = len(request.auxiliary)
-    tasks = pipeline.Tasks(refs[0], tuple(refs[1 : 1 + count]), refs[-1] if request.validation else None)
-    specs = pipeline.plan(request.config, tasks, settings.encoders)
-    roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
-    members = [
-        JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
-        for position, (each, role) in enumerate(zip(found, roles, strict=True))
-    ]
-    job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
-    return jobs.create(job, members, specs)
+    auxiliary = tuple(refs[1 : 1 + len(request.auxiliary)])
+    tasks = pipeline.Tasks(refs[0], auxiliary, refs[-1] if request.validation else None)
+    return Plan(found, keys, pipeline.plan(request.config, tasks, settings.encoders))
 
 
-def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
+def _foretell(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob, plan: Plan) -> EstimateOut:
     with database.reading() as session:
-        job = session.get(Job, job_id)
-        if job is None or job.tenant_id != tenant_id:
-            raise NotFound(f"there is no job {job_id}")
-    status = jobs.cancel(job_id)
-    reach("jobs.cancelled-not-answered")
-    if status is not Status.CANCELLED:
-        raise Conflict(f"the job has {status} and cannot be cancelled any more")
+        return foretell(session, tenant_id, plan.datasets, request.config, plan.steps, settings.encoders)
 
 
 def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:

@@ -21,6 +21,7 @@ from app.db import Database
 from app.errors import Conflict, NotFound
 from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
 from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
+from app.schemas_estimate import JobEstimate
 from fastmtl.config import JobConfig
 from fastmtl.pipeline import SELECTION
 
@@ -200,16 +201,19 @@ def _job_out(job: Job) -> JobOut:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        deadline_at=job.deadline_at,
         datasets=[_dataset_out(each) for each in job.datasets],
         steps=[_step_out(link) for link in job.steps],
         progress=1.0 if job.status == Status.SUCCEEDED else min(1.0, done / total),
         seconds_left=_seconds_left(job, total - done),
+        estimate=_estimate(job),
         selection=chosen and SelectionSummary(budget=job.config["budget"], digest=chosen.digest, counts=chosen.counts),
         error=job.error,
         links=JobLinks(
             self=f"/v1/jobs/{job.id}",
             selection=f"/v1/jobs/{job.id}/selection",
             artifacts=f"/v1/jobs/{job.id}/artifacts",
+            events=f"/v1/jobs/{job.id}/events",
         ),
     )
 
@@ -265,6 +269,19 @@ def _seconds_left(job: Job, work_left: float) -> float | None:
     done, _ = _work(own) if own else (0.0, 0.0)
     spent = sum(_seconds(link.step) or 0.0 for link in own if _counts(link.step, job.started_at))
     return round(spent / done * work_left, 1) if done > 0 and spent > 0 else None
+
+
+def _estimate(job: Job) -> JobEstimate | None:
+    """Return what was foretold, and when the job is over how long its own steps took."""
+    if job.estimate is None:
+        return None
+    foretold = JobEstimate.model_validate(job.estimate)
+    if not _over(job):
+        return foretold
+    actual = round(sum(_seconds(link.step) or 0.0 for link in job.steps if not link.reused), 3)
+    whole = job.status == Status.SUCCEEDED and foretold.seconds > 0
+    ratio = round(actual / foretold.seconds, 3) if whole else None
+    return foretold.model_copy(update={"actual_seconds": actual, "ratio": ratio})
 
 
 def _counts(step: Step, since: datetime) -> bool:
