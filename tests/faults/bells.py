@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 import uuid
@@ -87,18 +85,22 @@ def lost_bells(place: Place, scale: Scale) -> Account:
 
 def _flush(scene: Scene, world: World, queued: int, waiting: Waiting) -> None:
     """Empty the broker under queued jobs."""
-    for worker in scene.processes.workers:
-        os.kill(worker, signal.SIGSTOP)
-    jobs = [world.submit(another(RANDOM, number)) for number in range(queued)]
+    with scene.processes.without_workers():
+        jobs = [world.submit(another(RANDOM, number)) for number in range(queued)]
+        _empty(scene)
+        waiting.add(jobs, datetime.now(UTC))
+    while len(scene.unfinished(jobs)) == len(jobs):
+        time.sleep(LOOK_SECONDS)
+    _empty(scene)
+
+
+def _empty(scene: Scene) -> None:
     broker = scene.settings.broker_url
     if broker is None:
         clear(scene.settings.home / "broker")
     else:
         with redis.Redis.from_url(broker.get_secret_value()) as client:
             client.flushall()
-    waiting.add(jobs, datetime.now(UTC))
-    for worker in scene.processes.workers:
-        os.kill(worker, signal.SIGCONT)
 
 
 def _kill(scene: Scene, world: World, kills: int, waiting: Waiting) -> None:
@@ -119,8 +121,8 @@ def _account(scene: Scene, world: World, flushed: list[float], killed: list[floa
     succeeded = sum(status == "succeeded" for status in scene.statuses(list(world.jobs)).values())
     emptied = "every file of its folder was removed" if scene.place.stack == "embedded" else "FLUSHALL"
     done = (
-        f"With {len(flushed)} jobs queued and no worker at work the broker was emptied ({emptied}); then the workers "
-        f"went on. {len(killed)} times the API was killed after a job was committed and before its bell was rung. A "
+        f"With {len(flushed)} jobs queued and no worker there the broker was emptied ({emptied}); then {WORKERS} workers "
+        f"were started, and the broker was emptied once more while they worked. {len(killed)} times the API was killed after a job was committed and before its bell was rung. A "
         f"queued step that nobody took is rung again after {scene.settings.ring_again_seconds:g} s."
     )
     figures = [
