@@ -89,7 +89,9 @@ class Scene:
         tenant = self._keys.tenant(name, make=True)
         client = Patient(self.processes.url, self._keys.create(tenant.id, name, Scope.WRITE).text)
         self._clients.append(client)
-        return World(self, client, {key: client.upload(path) for key, path in self.files.items()})
+        return World(
+            self, client, {key: client.upload(path) for key, path in self.files.items() if key != "validation"}
+        )
 
     def prepared(self, config: Json) -> World:
         """Make a world in which such a job is done, without a worker: its files are those that the library made."""
@@ -128,7 +130,6 @@ class Scene:
             self.files["primary"],
             [self.files["alike"], self.files["unlike"]],
             self.place.folder / "library",
-            validation=self.files["validation"],
             config=JobConfig.model_validate(config),
             known_encoders=self.settings.encoders,
             cache=self._cache,
@@ -166,7 +167,6 @@ class World:
         self.request = {
             "primary": datasets["primary"],
             "auxiliary": [datasets["alike"], datasets["unlike"]],
-            "validation": datasets["validation"],
         }
         self.jobs: dict[str, Json] = {}
         """Configs by job id."""
