@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import structlog
-from sqlalchemy import select
+from pydantic import ValidationError
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
 
 from app.cursors import Page, newest_first
 from app.db import Database
+from app.digests import Declared, check_sha256
 from app.errors import NotFound
-from app.models import Dataset
-from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
+from app.models import Dataset, Json
+from app.parser import Parser
+from app.receive import Received, boundary_of, patiently, receive_form, receive_raw, too_large
 from app.schemas import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.datasets import FileFormat
 from fastmtl.errors import InvalidDataset, Problem
-
-log = structlog.get_logger()
 
 FORMATS = {
     "text/csv": FileFormat.CSV,
@@ -39,6 +37,12 @@ SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JS
 MULTIPART = "multipart/form-data"
 
 
+PREFIX = "datasets/"
+
+Also = Callable[[Session, uuid.UUID], None]
+"""What else is written in the transaction that makes a dataset known; raises where it is not to be."""
+
+
 class Datasets:
     """Keeps datasets."""
 
@@ -46,32 +50,46 @@ class Datasets:
         self._database = database
         self._storage = storage
         self._settings = settings
+        self._parser = Parser(settings)
 
     async def receive(
         self,
         tenant_id: uuid.UUID,
         stream: AsyncIterator[bytes],
+        headers: Mapping[str, str],
         content_type: str,
-        length: int | None,
         options: UploadOptions,
     ) -> DatasetOut:
         """Receive a body and keep it as a dataset. On any error nothing is kept.
 
-        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload.
+        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, Stalled, DigestMismatch, OSError.
         """
-        limit = self._settings.max_upload_bytes
-        is_form = content_type.startswith(MULTIPART)
-        if length is not None and length > limit and not is_form:
-            raise too_large(limit)
-        with self._storage.incoming() as folder:
-            if is_form:
-                received = await receive_form(stream, folder / "upload", limit, boundary_of(content_type))
-                options = merged(options, received)
-            else:
-                received = await receive_raw(stream, folder / "upload", limit)
-            canonical = folder / "data.parquet"
-            summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
-            return await asyncio.to_thread(self._keep, tenant_id, canonical, summary, received, options)
+        length = int(headers.get("Content-Length", 0))
+        self.check_length(length, of_file=not content_type.startswith(MULTIPART))
+        declared = Declared(headers)
+        body = declared.watch(patiently(stream, self._settings.upload_idle_seconds))
+        async with self._incoming() as folder:
+            received = await self._receive(body, content_type, folder / "upload")
+            return await self._adopt(tenant_id, received, merged(options, received), content_type, folder, None)
+
+    async def adopt(
+        self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, content_type: str, also: Also
+    ) -> DatasetOut:
+        """Keep a file that is on disk as a dataset; it stays where it is. Raises as `receive`."""
+        async with self._incoming() as folder:
+            return await self._adopt(tenant_id, received, options, content_type, folder, also)
+
+    def check_length(self, length: int, *, of_file: bool = True) -> None:
+        """Refuse what will not fit before it is sent. Raises BodyTooLarge, or OSError where the disk is full."""
+        if of_file and length > self._settings.max_upload_bytes:
+            raise too_large(self._settings.max_upload_bytes)
+        self._storage.check_room(length)
+
+    def knows(self, prefix: str) -> bool:
+        """Whether what is stored below a prefix belongs to a dataset."""
+        with self._database.reading() as session:
+            known = exists().where(Dataset.storage_key.startswith(f"{prefix}/", autoescape=True))
+            return bool(session.scalar(select(known)))
 
     def describe(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut:
         """Return a dataset's description. Raises NotFound."""
@@ -87,107 +105,113 @@ class Datasets:
             found = newest_first(session, select(Dataset).where(Dataset.tenant_id == tenant_id), Dataset, limit, cursor)
             return Page([_out(dataset) for dataset in found.items], found.next_cursor)
 
-    async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
-        """Read the file in a process of its own; return its summary."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "fastmtl.convert",
-            str(source),
-            str(target),
-            "--options-json",
-            json.dumps(reading),
-            "--memory-bytes",
-            str(self._settings.parser_memory_bytes),
-            stdout=asyncio.subprocess.PIPE,
-        )
+    @asynccontextmanager
+    async def _incoming(self) -> AsyncIterator[Path]:
+        """Give a folder as `Storage.incoming`; removing gigabytes takes a while, so a thread does it."""
+        entered = self._storage.incoming()
+        folder = await asyncio.to_thread(entered.__enter__)
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), self._settings.parser_timeout_seconds)
-        except TimeoutError:
-            raise InvalidDataset(
-                [Problem(f"reading the file took more than {self._settings.parser_timeout_seconds:g} s: split it")]
-            ) from None
+            yield folder
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0 or not output:
-            log.warning("parser.died", returncode=process.returncode)
-            raise InvalidDataset(
-                [
-                    Problem(
-                        "reading the file needed more memory than it may have, or broke the reader: split or rewrite it"
-                    )
-                ]
-            )
-        answer: dict[str, Any] = json.loads(output)
-        if "errno" in answer:
-            raise OSError(answer["errno"], os.strerror(answer["errno"]))
-        if "problems" in answer:
-            raise InvalidDataset([Problem(**each) for each in answer["problems"]], answer["total"])
-        summary: dict[str, Any] = answer["summary"]
-        return summary
+            await asyncio.to_thread(entered.__exit__, None, None, None)
 
-    def _keep(
+    async def _receive(self, body: AsyncIterator[bytes], content_type: str, path: Path) -> Received:
+        limit, check_room = self._settings.max_upload_bytes, self._storage.check_room
+        if content_type.startswith(MULTIPART):
+            return await receive_form(body, path, limit, check_room, boundary_of(content_type))
+        return await receive_raw(body, path, limit, check_room)
+
+    async def _adopt(
         self,
         tenant_id: uuid.UUID,
-        canonical: Path,
-        summary: dict[str, Any],
         received: Received,
         options: UploadOptions,
+        content_type: str,
+        folder: Path,
+        also: Also | None,
     ) -> DatasetOut:
+        """Check the file's digest, make it canonical in the folder, and keep that."""
+        check_sha256(options.sha256, received.sha256)
+        canonical = folder / "data.parquet"
+        summary = await self._parser.read(received.path, canonical, _reading(options, content_type, received))
+        dataset = _dataset(tenant_id, summary, received, options)
+        await asyncio.to_thread(self._keep, dataset, canonical, also)
+        return _out(dataset)
+
+    def _keep(self, dataset: Dataset, canonical: Path, also: Also | None) -> None:
         """Put the canonical file into storage, then the row that makes it known."""
-        dataset_id = uuid.uuid4()
-        prefix = f"datasets/{dataset_id}"
-        dataset = Dataset(
-            id=dataset_id,
-            tenant_id=tenant_id,
-            name=options.name or _name_of(received.filename),
-            created_at=datetime.now(UTC),
-            kind=summary["kind"],
-            rows=summary["rows"],
-            digest=summary["digest"],
-            source_bytes=received.bytes,
-            source_sha256=received.sha256,
-            storage_key=f"{prefix}/data.parquet",
-            summary=summary,
-        )
+        prefix = f"{PREFIX}{dataset.id}"
+        self._storage.announce(canonical.parent, prefix)
         try:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
                 session.add(dataset)
+                session.flush()
+                if also is not None:
+                    also(session, dataset.id)
         except BaseException:
             self._storage.delete_prefix(prefix)
             raise
-        return _out(dataset)
+
+
+def _dataset(tenant_id: uuid.UUID, summary: Json, received: Received, options: UploadOptions) -> Dataset:
+    dataset_id = uuid.uuid4()
+    return Dataset(
+        id=dataset_id,
+        tenant_id=tenant_id,
+        name=options.name or name_of(received.filename),
+        created_at=datetime.now(UTC),
+        kind=summary["kind"],
+        rows=summary["rows"],
+        digest=summary["digest"],
+        source_bytes=received.bytes,
+        source_sha256=received.sha256,
+        storage_key=f"{PREFIX}{dataset_id}/data.parquet",
+        summary=summary,
+    )
+
+
+def options_from(given: Mapping[str, str]) -> UploadOptions:
+    """Return the options that a form or a header gives as texts. Raises InvalidDataset that names the field."""
+    known = UploadOptions.model_fields
+    if strange := [name for name in given if name not in known]:
+        raise InvalidDataset(
+            [Problem(f"unknown field {name!r}; known: file, {', '.join(known)}", name) for name in strange]
+        )
+    try:
+        return UploadOptions.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        raise InvalidDataset(
+            [Problem(each["msg"], ".".join(map(str, each["loc"]))) for each in error.errors()]
+        ) from error
 
 
 def merged(options: UploadOptions, received: Received) -> UploadOptions:
     """Return the query's options with the form's fields under them. Raises InvalidDataset for an unknown field."""
-    known = UploadOptions.model_fields
-    if strange := [name for name in received.fields if name not in known]:
-        raise InvalidDataset(
-            [Problem(f"unknown field {name!r} in the form; known: file, {', '.join(known)}", name) for name in strange]
-        )
-    given = {name: value for name, value in received.fields.items() if value}
-    return UploadOptions.model_validate({**given, **options.model_dump(exclude_none=True)})
+    under = options_from(received.fields)
+    return under.model_copy(update=options.model_dump(exclude_none=True))
 
 
-def _reading(options: UploadOptions, content_type: str, received: Received) -> dict[str, Any]:
+def format_of(content_type: str, filename: str | None) -> FileFormat | None:
+    """Return the format that a media type or a file's name hints at."""
+    suffix = (filename or "").rpartition(".")[2].lower()
+    return FORMATS.get(content_type.partition(";")[0].strip()) or SUFFIXES.get(suffix)
+
+
+def name_of(filename: str | None) -> str:
+    """Return a dataset's name from its file's, without path, suffix and control characters."""
+    name = (filename or "").replace("\\", "/").rpartition("/")[2]
+    stem = name.rpartition(".")[0] or name
+    return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
+
+
+def _reading(options: UploadOptions, content_type: str, received: Received) -> Json:
     """Return what `fastmtl.convert` is told; a format that was said wins over one that a header or suffix hints at."""
-    suffix = (received.filename or "").rpartition(".")[2].lower()
-    hinted = FORMATS.get(content_type.partition(";")[0].strip()) or SUFFIXES.get(suffix)
     return {
-        "file_format": options.format or hinted,
+        "file_format": options.format or format_of(content_type, received.filename),
         "columns": {"text_a": options.text_a, "text_b": options.text_b, "label": options.label},
         "kind": options.kind,
     }
-
-
-def _name_of(filename: str | None) -> str:
-    """Return a dataset's name from its file's, without path, suffix and control characters."""
-    stem = (filename or "").replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
-    return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
 
 
 def _out(dataset: Dataset) -> DatasetOut:

@@ -37,7 +37,7 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
         parts = await run_in_threadpool(assemble, settings, bell or Queue(settings))
-        await run_in_threadpool(parts.storage.remove_left)
+        await run_in_threadpool(parts.storage.remove_left, parts.datasets.knows)
         app.state.parts = parts
         yield
         parts.database.close()

@@ -84,6 +84,12 @@ class UploadOptions(Record):
     text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
     label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
     kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the file in hex; where the file has another one nothing is kept.",
+        examples=["e3b0c44298fc1c149afbf4c8996fb924" * 2],
+    )
 
 
 class ColumnsOut(Record):

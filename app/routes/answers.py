@@ -13,9 +13,15 @@ SENTENCES = {
     403: "The key may not do this.",
     404: "There is nothing by that id or name.",
     406: "No format that the client accepts.",
-    409: "The job's state does not allow it.",
-    413: "The body is larger than an upload may be.",
+    408: "No more of the body came for a while.",
+    409: "The state of the job or upload does not allow it.",
+    410: "It is not there any more.",
+    412: "The client speaks another version of tus than 1.0.0.",
+    413: "The body is larger than an upload may be, or than was declared.",
+    415: "The body of a part has another media type than application/offset+octet-stream.",
     422: "Something in the request is wrong; `errors` names the field, and for files the row.",
+    423: "Another request is writing to the upload; try again in a while.",
+    460: "The part has another checksum than was declared; it was dropped, send it again.",
     507: "There is no room for the file; nothing was kept.",
 }
 
