@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from app.receive import Received, boundary_of, patiently, receive_form, receive_
 from app.schemas import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
+from app.threads import in_thread
 from fastmtl.datasets import FileFormat
 from fastmtl.errors import InvalidDataset, Problem
 
@@ -68,16 +68,14 @@ class Datasets:
         self.check_length(length, of_file=not content_type.startswith(MULTIPART))
         declared = Declared(headers)
         body = declared.watch(patiently(stream, self._settings.upload_idle_seconds))
-        async with self._incoming() as folder:
+        async with in_thread(self._storage.incoming()) as folder:
             received = await self._receive(body, content_type, folder / "upload")
-            return await self._adopt(tenant_id, received, merged(options, received), content_type, folder, None)
+            return await self._adopt(tenant_id, received, merged(options, received, content_type), folder, None)
 
-    async def adopt(
-        self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, content_type: str, also: Also
-    ) -> DatasetOut:
+    async def adopt(self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, also: Also) -> DatasetOut:
         """Keep a file that is on disk as a dataset; it stays where it is. Raises as `receive`."""
-        async with self._incoming() as folder:
-            return await self._adopt(tenant_id, received, options, content_type, folder, also)
+        async with in_thread(self._storage.incoming()) as folder:
+            return await self._adopt(tenant_id, received, options, folder, also)
 
     def check_length(self, length: int, *, of_file: bool = True) -> None:
         """Refuse what will not fit before it is sent. Raises BodyTooLarge, or OSError where the disk is full."""
@@ -105,16 +103,6 @@ class Datasets:
             found = newest_first(session, select(Dataset).where(Dataset.tenant_id == tenant_id), Dataset, limit, cursor)
             return Page([_out(dataset) for dataset in found.items], found.next_cursor)
 
-    @asynccontextmanager
-    async def _incoming(self) -> AsyncIterator[Path]:
-        """Give a folder as `Storage.incoming`; removing gigabytes takes a while, so a thread does it."""
-        entered = self._storage.incoming()
-        folder = await asyncio.to_thread(entered.__enter__)
-        try:
-            yield folder
-        finally:
-            await asyncio.to_thread(entered.__exit__, None, None, None)
-
     async def _receive(self, body: AsyncIterator[bytes], content_type: str, path: Path) -> Received:
         limit, check_room = self._settings.max_upload_bytes, self._storage.check_room
         if content_type.startswith(MULTIPART):
@@ -126,14 +114,13 @@ class Datasets:
         tenant_id: uuid.UUID,
         received: Received,
         options: UploadOptions,
-        content_type: str,
         folder: Path,
         also: Also | None,
     ) -> DatasetOut:
         """Check the file's digest, make it canonical in the folder, and keep that."""
         check_sha256(options.sha256, received.sha256)
         canonical = folder / "data.parquet"
-        summary = await self._parser.read(received.path, canonical, _reading(options, content_type, received))
+        summary = await self._parser.read(received.path, canonical, _reading(options))
         dataset = _dataset(tenant_id, summary, received, options)
         await asyncio.to_thread(self._keep, dataset, canonical, also)
         return _out(dataset)
@@ -159,7 +146,7 @@ def _dataset(tenant_id: uuid.UUID, summary: Json, received: Received, options: U
     return Dataset(
         id=dataset_id,
         tenant_id=tenant_id,
-        name=options.name or name_of(received.filename),
+        name=options.name or name_of(None),
         created_at=datetime.now(UTC),
         kind=summary["kind"],
         rows=summary["rows"],
@@ -186,10 +173,19 @@ def options_from(given: Mapping[str, str]) -> UploadOptions:
         ) from error
 
 
-def merged(options: UploadOptions, received: Received) -> UploadOptions:
-    """Return the query's options with the form's fields under them. Raises InvalidDataset for an unknown field."""
-    under = options_from(received.fields)
-    return under.model_copy(update=options.model_dump(exclude_none=True))
+def merged(options: UploadOptions, received: Received, content_type: str) -> UploadOptions:
+    """Return the query's options, under them the form's fields, under those what the file's name and type hint at.
+
+    Raises InvalidDataset for an unknown field.
+    """
+    said = options_from(received.fields).model_copy(update=options.model_dump(exclude_none=True))
+    return hinted(said, content_type, received.filename)
+
+
+def hinted(options: UploadOptions, content_type: str, filename: str | None) -> UploadOptions:
+    """Return options whose name and format, where they were not said, are those that the file is sent under."""
+    found = options.format or format_of(content_type, filename)
+    return options.model_copy(update={"name": options.name or name_of(filename), "format": found})
 
 
 def format_of(content_type: str, filename: str | None) -> FileFormat | None:
@@ -205,10 +201,10 @@ def name_of(filename: str | None) -> str:
     return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
 
 
-def _reading(options: UploadOptions, content_type: str, received: Received) -> Json:
-    """Return what `fastmtl.convert` is told; a format that was said wins over one that a header or suffix hints at."""
+def _reading(options: UploadOptions) -> Json:
+    """Return what `fastmtl.convert` is told."""
     return {
-        "file_format": options.format or format_of(content_type, received.filename),
+        "file_format": options.format,
         "columns": {"text_a": options.text_a, "text_b": options.text_b, "label": options.label},
         "kind": options.kind,
     }

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     upload_expiry_seconds: float = Field(
         24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
     )
+    upload_sweep_seconds: float = Field(
+        30, gt=0, description="How often an API process removes what uploads left that were cut off, seconds."
+    )
     parsers: int = Field(2, ge=1, description="Uploads that one API process reads at a time; more wait.")
     parser_memory_bytes: int = Field(
         1792 * MIB,

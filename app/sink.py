@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -14,9 +15,9 @@ BATCH_BYTES = 4 * 2**20
 
 
 class Sink:
-    """Counts and digests what is written; as a context manager it writes what waits, then closes the file.
+    """Counts and digests what is written; at the end of its context what waits is written too.
 
-    What came before an error is written too, so that a body which was cut counts as far as it came.
+    That holds after an error as well: a body which was cut counts as far as it came.
     """
 
     def __init__(self, file: BinaryIO, algorithm: str | None, check_room: Callable[[int], None]) -> None:
@@ -30,15 +31,17 @@ class Sink:
         self.bytes = 0
 
     @staticmethod
-    def new(path: Path, check_room: Callable[[int], None]) -> Sink:
-        """Return one over a new file, which digests by SHA-256."""
-        return Sink(path.open("wb", buffering=0), "sha256", check_room)
+    @asynccontextmanager
+    async def new(path: Path, check_room: Callable[[int], None]) -> AsyncIterator[Sink]:
+        """Give one over a new file, which digests by SHA-256."""
+        with path.open("wb", buffering=0) as file:
+            async with Sink(file, "sha256", check_room) as sink:
+                yield sink
 
     @property
     def digest(self) -> str:
-        """The digest of all that was written, hex."""
-        assert self._digest is not None, "it was given no algorithm"
-        return self._digest.hexdigest()
+        """The digest of all that was written, hex; empty without an algorithm."""
+        return self._digest.hexdigest() if self._digest else ""
 
     async def write(self, chunk: bytes) -> None:
         """Take a chunk; raises OSError where there is no room."""
@@ -55,13 +58,10 @@ class Sink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what waits and close the file."""
-        try:
-            if self._writing is not None and not self._writing.done():
-                await asyncio.wait([self._writing])  # the request was cancelled; its thread has the file
-            await self._flush()
-        finally:
-            self._file.close()
+        """Write what waits."""
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait([self._writing])  # the request was cancelled; its thread has the file
+        await self._flush()
 
     async def _flush(self) -> None:
         batch, self._pending, self._waiting = self._pending, [], 0

@@ -14,6 +14,7 @@ from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -27,6 +28,7 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    uploads: Uploads
     keys: Keys
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
@@ -43,7 +45,9 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
+    datasets = Datasets(database, storage, settings)
+    uploads = Uploads(database, storage, datasets, settings)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, open_to)
 
 
 def _state(request: Request) -> State:
