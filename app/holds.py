@@ -25,11 +25,12 @@ from app.db import Database
 from app.errors import Conflict, Locked
 from app.models import Json, PartialUpload
 from app.schemas import UploadOptions
+from app.settings import Settings
 
 log = structlog.get_logger()
 
-HOLD_SECONDS = 60
-RENEW_SECONDS = 15
+RENEWALS = 4
+"""How often a hold is renewed before it would run out."""
 RETRY_SECONDS = 5
 """After which a client may ask again for an upload that another request writes to."""
 
@@ -59,9 +60,10 @@ class Hold:
 class Holds:
     """Gives that right."""
 
-    def __init__(self, database: Database, expiry: timedelta, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime] = now) -> None:
         self._database = database
-        self._expiry = expiry
+        self._length = timedelta(seconds=settings.upload_hold_seconds)
+        self._expiry = timedelta(seconds=settings.upload_expiry_seconds)
         self._clock = clock
 
     @asynccontextmanager
@@ -73,12 +75,12 @@ class Holds:
             yield hold
         finally:
             renewing.cancel()
-            await asyncio.to_thread(self._move, hold, None)
+            await asyncio.to_thread(self.let_go, hold)
 
     def take(self, tenant_id: uuid.UUID, upload_id: uuid.UUID) -> Hold:
         """Take an upload; its time begins anew."""
         at, began = self._clock(), time.monotonic()
-        until = at + timedelta(seconds=HOLD_SECONDS)
+        until = at + self._length
         mine = and_(PartialUpload.id == upload_id, PartialUpload.tenant_id == tenant_id, is_free(at))
         with self._database.transaction() as session:
             taking = update(PartialUpload).where(mine).values(held_until=until, expires_at=at + self._expiry)
@@ -86,7 +88,15 @@ class Holds:
                 raise locked("another request is writing to this upload")
             record = session.get_one(PartialUpload, upload_id)
         options = UploadOptions.model_validate(record.options)
-        return Hold(upload_id, tenant_id, record.bytes, options, until, began + HOLD_SECONDS)
+        return Hold(upload_id, tenant_id, record.bytes, options, until, began + self._length.total_seconds())
+
+    def renew(self, hold: Hold) -> None:
+        """Let a hold run out later; one that went to another is over."""
+        self._move(hold, self._length)
+
+    def let_go(self, hold: Hold) -> None:
+        """Let a hold run out now."""
+        self._move(hold, None)
 
     def settle(self, session: Session, hold: Hold, dataset_id: uuid.UUID) -> None:
         """Write down which dataset it became, in the transaction that makes the dataset known.
@@ -103,14 +113,13 @@ class Holds:
 
     async def _renew(self, hold: Hold) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(self._length.total_seconds() / RENEWALS)
             try:
-                await asyncio.to_thread(self._move, hold, timedelta(seconds=HOLD_SECONDS))
+                await asyncio.to_thread(self.renew, hold)
             except SQLAlchemyError as error:  # the hold runs on for a while
                 log.warning("upload.not_renewed", upload_id=str(hold.upload_id), error=str(error))
 
     def _move(self, hold: Hold, on: timedelta | None) -> None:
-        """Let a hold end so much later, or now; one that went to another stays there."""
         with hold.lock:
             if hold.until is None:
                 return

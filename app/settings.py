@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     upload_idle_seconds: float = Field(
         45, gt=0, description="An upload of which nothing more comes for so long is given up, seconds."
     )
+    upload_hold_seconds: float = Field(
+        60, gt=0, description="A request that writes to an upload in parts and died is over so long after, seconds."
+    )
     upload_expiry_seconds: float = Field(
         24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
     )

@@ -111,7 +111,7 @@ class Uploads:
         self._settings = settings
         self._clock = clock
         self._expiry = timedelta(seconds=settings.upload_expiry_seconds)
-        self._holds = Holds(database, self._expiry, clock)
+        self._holds = Holds(database, settings, clock)
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def create(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
 from httpx2 import Response
-from service import CSV, Api, api
+from service import CSV, Api
 
 from app.models import PartialUpload
 
@@ -185,26 +184,6 @@ def test_a_post_may_stand_for_what_a_client_cannot_send(service: Api):
     assert service.client.post(path, headers={**TUS, "X-HTTP-Method-Override": "DELETE"}).status_code == 204
 
 
-def test_another_request_must_wait_while_one_writes(service: Api):
-    path, begun, go_on = create(service), threading.Event(), threading.Event()
-
-    def slowly() -> Iterator[bytes]:
-        yield BYTES[:10]
-        begun.set()
-        go_on.wait(30)
-        yield BYTES[10:20]
-
-    answers: list[Response] = []
-    writer = threading.Thread(target=lambda: answers.append(send(service, path, 0, slowly())))
-    writer.start()
-    begun.wait(30)
-    refused = send(service, path, 0, BYTES[:10])
-    go_on.set()
-    writer.join(30)
-    assert (refused.status_code, refused.headers["Retry-After"]) == (423, "5")
-    assert (answers[0].status_code, offset(service, path)) == (204, 20)
-
-
 def test_an_upload_expires_a_day_after_its_last_part_and_is_swept_with_its_bytes(service: Api):
     path = create(service)
     send(service, path, 0, BYTES[:20])
@@ -217,18 +196,3 @@ def test_an_upload_expires_a_day_after_its_last_part_and_is_swept_with_its_bytes
     service.parts.uploads.sweep()
     with service.parts.database.reading() as session:
         assert (session.query(PartialUpload).count(), stored(service)) == (0, [])
-
-
-def test_a_part_that_stops_coming_is_given_up_and_what_came_counts(tmp_path):
-    with api(tmp_path, upload_idle_seconds=0.3) as client:
-        service = Api(client, tmp_path)
-        path = create(service)
-
-        def stops() -> Iterator[bytes]:
-            yield BYTES[:10]
-            threading.Event().wait(3)
-            yield BYTES[10:]
-
-        answer = send(service, path, 0, stops())
-        assert (answer.status_code, answer.json()["type"]) == (408, "urn:fastmtl:problem:stalled")
-        assert offset(service, path) == 10
