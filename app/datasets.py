@@ -19,7 +19,8 @@ from app.errors import NotFound
 from app.models import Dataset, Json
 from app.parser import Parser
 from app.receive import Received, boundary_of, patiently, receive_form, receive_raw, too_large
-from app.schemas import DatasetOut, UploadOptions
+from app.schemas import DatasetOut
+from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from app.threads import in_thread

@@ -36,7 +36,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.schemas import NewJob, UploadOptions
+from app.schemas import NewJob
+from app.schemas_uploads import UploadOptions
 from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName, cut
 
 log = structlog.get_logger()

@@ -24,7 +24,7 @@ from app.clock import now
 from app.db import Database
 from app.errors import Conflict, Locked
 from app.models import Json, PartialUpload
-from app.schemas import UploadOptions
+from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -68,30 +68,6 @@ class Problem(Record):
     errors: list[ProblemError] | None = Field(None, description="Everything that is wrong, where there is more to say.")
 
 
-class UploadOptions(Record):
-    """How an upload is to be read; what is None is inferred."""
-
-    name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=200,
-        pattern=NO_CONTROLS,
-        description="Name of the dataset; default: the file's.",
-        examples=["rte"],
-    )
-    format: FileFormat | None = Field(None, description="The file's format.", examples=["csv"])
-    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["premise"])
-    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
-    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
-    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
-    sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-fA-F]{64}$",
-        description="SHA-256 of the file in hex; where the file has another one nothing is kept.",
-        examples=["e3b0c44298fc1c149afbf4c8996fb924" * 2],
-    )
-
-
 class ColumnsOut(Record):
     """Which columns hold what."""
 

@@ -1,4 +1,4 @@
-"""What is told of uploads that come in parts."""
+"""What is said of a file that is uploaded, and told of one that comes in parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,33 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from app.schemas import ID_EXAMPLE, TIME_EXAMPLE, Problem, Record
+from app.schemas import ID_EXAMPLE, NO_CONTROLS, TIME_EXAMPLE, Problem, Record
+from fastmtl.datasets import TaskKind
+from fastmtl.formats import FileFormat
+
+
+class UploadOptions(Record):
+    """How an upload is to be read; what is None is inferred."""
+
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=NO_CONTROLS,
+        description="Name of the dataset; default: the file's.",
+        examples=["rte"],
+    )
+    format: FileFormat | None = Field(None, description="The file's format.", examples=["csv"])
+    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["premise"])
+    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
+    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
+    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the file in hex; where the file has another one nothing is kept.",
+        examples=["e3b0c44298fc1c149afbf4c8996fb924" * 2],
+    )
 
 
 class UploadState(StrEnum):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from app.datasets import hinted, options_from
 from app.errors import BrokenUpload, ChecksumMismatch
-from app.schemas import UploadOptions
+from app.schemas_uploads import UploadOptions
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"

@@ -39,8 +39,7 @@ from app.holds import Hold, Holds, locked
 from app.models import Json, PartialUpload
 from app.partial import BeingWritten, PartialFile
 from app.receive import Received, patiently
-from app.schemas import UploadOptions
-from app.schemas_uploads import UploadState
+from app.schemas_uploads import UploadOptions, UploadState
 from app.settings import Settings
 from app.sink import Sink
 from app.storage import Storage

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from app.auth import Reader, Writer
 from app.routes.answers import problems
-from app.schemas import DatasetOut, DatasetPage, UploadOptions
+from app.schemas import DatasetOut, DatasetPage
+from app.schemas_uploads import UploadOptions
 from app.state import Parts
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
