@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app import errors
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, control, datasets, estimate, events, jobs, service, webhooks
+from app.routes import artifacts, control, datasets, estimate, events, jobs, service, uploads, webhooks
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -37,16 +37,17 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
         parts = await run_in_threadpool(assemble, settings, bell or Queue(settings))
-        await run_in_threadpool(parts.storage.remove_left)
         app.state.parts = parts
-        yield
-        parts.streams.close()
+        async with parts.uploads.tended():
+            yield
+            parts.streams.close()
         parts.database.close()
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    for each in (datasets, estimate, jobs, control, events, artifacts, webhooks, service):
+    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, service):
         app.include_router(each.router)
+    app.add_middleware(uploads.Tus)
     app.middleware("http")(_log_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -41,8 +41,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
+    spare_bytes: int = Field(
+        256 * MIB, ge=0, description="Room on the disk that uploads leave free for the database and workers, bytes."
+    )
+    upload_idle_seconds: float = Field(
+        45, gt=0, description="An upload of which nothing more comes for so long is given up, seconds."
+    )
+    upload_hold_seconds: float = Field(
+        60, gt=0, description="A request that writes to an upload in parts and died is over so long after, seconds."
+    )
+    upload_expiry_seconds: float = Field(
+        24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
+    )
+    upload_sweep_seconds: float = Field(
+        30, gt=0, description="How often an API process removes what uploads left that were cut off, seconds."
+    )
+    parsers: int = Field(2, ge=1, description="Uploads that one API process reads at a time; more wait.")
     parser_memory_bytes: int = Field(
-        2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
+        1792 * MIB,
+        ge=256 * MIB,
+        description="Memory of the process that reads an upload, bytes, its code of some 150 MiB not counted.",
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
     idempotency_seconds: float = Field(

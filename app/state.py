@@ -15,6 +15,7 @@ from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    uploads: Uploads
     keys: Keys
     streams: Streams
     open_to: Caller | None
@@ -36,7 +38,7 @@ class State:
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database(settings.database), Storage(settings.storage)
+    database, storage = Database(settings.database), Storage(settings.storage, settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None
@@ -45,8 +47,10 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
+    datasets = Datasets(database, storage, settings)
+    uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, streams, open_to)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, open_to)
 
 
 def _state(request: Request) -> State:
