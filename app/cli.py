@@ -28,9 +28,10 @@ def serve() -> None:
     from app.main import create_app
     from app.settings import Settings
 
-    logs.configure()
     settings = Settings()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    logs.configure(settings.log_format, settings.log_level)
+    # log_config: uvicorn's lines are written as ours are.
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, access_log=False, log_config=None)
 
 
 @app.command()
@@ -40,8 +41,9 @@ def worker() -> None:
     from app.settings import Settings
     from worker.tasks import Worker
 
-    logs.configure()
-    Worker(Settings()).run()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    Worker(settings).run()
 
 
 @app.command()

@@ -8,7 +8,8 @@ ApiError                     everything below; carries status, slug and title
 ├── NotAcceptable            406  no format that the client accepts
 ├── BodyTooLarge             413  more bytes than one upload may have
 ├── BrokenUpload             400  the body ended early, or is no form
-└── DiskFull                 507  nothing was kept
+├── DiskFull                 507  nothing was kept
+└── NotReady                 503  the service cannot work; says which part of it
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 import structlog
@@ -44,6 +46,8 @@ class ApiError(Exception):
     status = 400
     slug = "bad-request"
     title = "The request cannot be answered"
+    members: Mapping[str, object] = MappingProxyType({})
+    """What the body says besides."""
 
     def __init__(self, detail: str, errors: Sequence[Json] = (), headers: dict[str, str] | None = None) -> None:
         self.detail = detail
@@ -103,6 +107,16 @@ class DiskFull(ApiError):
     status, slug, title = 507, "disk-full", "No room left"
 
 
+class NotReady(ApiError):
+    """A part of the service does not work; the body's members say which."""
+
+    status, slug, title = 503, "not-ready", "The service is not ready"
+
+    def __init__(self, detail: str, members: Mapping[str, object]) -> None:
+        super().__init__(detail)
+        self.members = members
+
+
 STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
     (InvalidDataset, 422, "invalid-dataset", "The file cannot become a dataset"),
     (BudgetTooLarge, 422, "budget-too-large", "More rows than are eligible"),
@@ -131,9 +145,10 @@ def problem(
     detail: str,
     errors: Sequence[Json] = (),
     headers: dict[str, str] | None = None,
+    members: Mapping[str, object] = MappingProxyType({}),
 ) -> JSONResponse:
     """Return the answer in the form of RFC 9457."""
-    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail}
+    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail, **members}
     if errors:
         body["errors"] = list(errors)
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
@@ -141,7 +156,7 @@ def problem(
 
 async def _api_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
+    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers, error.members)
 
 
 async def _domain_error(_request: Request, error: Exception) -> JSONResponse:

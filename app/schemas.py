@@ -324,12 +324,6 @@ class ArtifactList(Record):
     items: list[ArtifactOut] = Field(description="The files, by name.")
 
 
-class Health(Record):
-    """Whether the service is well."""
-
-    status: str = _text("`ok`.", "ok")
-
-
 class Options(Record):
     """What jobs can ask for here."""
 

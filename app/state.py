@@ -12,6 +12,7 @@ from app.datasets import Datasets
 from app.db import Database
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
 
@@ -30,6 +31,7 @@ class State:
     keys: Keys
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
+    readiness: Readiness
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
@@ -43,10 +45,11 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
+    readiness = Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to, readiness)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken
     state: State = request.app.state.parts
     return state
 

@@ -12,15 +12,20 @@ import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import TextIO
 
+import structlog
+
+from app import logs
+from app.settings import Settings
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig
 from fastmtl.plan import Json, StepSpec, Workspace
 from worker.progress import Reporter
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
+
+log = structlog.get_logger()
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -31,6 +36,9 @@ def main() -> int:
     request = Request.model_validate_json((folder / REQUEST).read_text())
     _end_with(request.parent)
     channel = _own_standard_output()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    logs.take_over()
 
     def tell(message: Message) -> None:
         channel.write(message.model_dump_json() + "\n")
@@ -39,7 +47,7 @@ def main() -> int:
     try:
         result = _run(request, folder, Reporter(lambda progress: tell(Message(progress=progress))))
     except Exception as error:
-        traceback.print_exc()
+        log.exception("step.failed")
         tell(describe(error))
         return 1
     (folder / RESULT).write_text(json.dumps(result))

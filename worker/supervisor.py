@@ -28,6 +28,7 @@ from app.jobs import Claim, Jobs
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
+from worker import attempts
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -103,7 +104,7 @@ class Supervisor:
             for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
                 self._storage.delete_prefix(_prefix(claim, older))
             child = self._start(claim, folder)
-            outcome = self._watch(claim, child)
+            outcome = attempts.current().watch(child, lambda: self._watch(claim, child))
             self._settle(claim, child, outcome, folder)
         log.info(
             "step.ended",
@@ -152,7 +153,7 @@ class Supervisor:
             [sys.executable, "-m", "worker.child", str(folder)],
             stdout=subprocess.PIPE,
             text=True,
-            env={**CHILD_ENVIRONMENT, **os.environ},
+            env={**CHILD_ENVIRONMENT, **os.environ, **attempts.environment()},
             start_new_session=True,  # Ctrl-C in a terminal is the worker's to answer
         )
         return Child(process)

@@ -5,51 +5,80 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from celery import signals
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bound_contextvars
 
 from app.db import Database
-from app.jobs import Jobs
+from app.jobs import LIVE, Claim, Jobs
+from app.logs import CARRIED
+from app.metrics import process_registry, served
+from app.models import Job, JobStep, Step
 from app.queue import Queue
+from app.roll import Roll
 from app.settings import Settings
 from app.storage import Storage
+from app.tracing import Tracing, describe, start_tracing
+from worker.attempts import CURRENT, Attempt
 from worker.celery import worker_app
+from worker.metrics import WorkerMetrics
 from worker.supervisor import Supervisor, remove_left_scratch
 
 log = structlog.get_logger()
+
+MAX_JOBS_TOLD = 10
+"""Of the jobs that wait for a step, in the lines about it."""
+NOT_FAILED = ("done", "not ours", "stopped")
 
 
 class Worker:
     """One worker process: one step at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
+        """Put the parts together; in tests `tracing` stands in for what the settings say."""
         self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self.registry = process_registry()
         self._settings = settings
         self._stopping = threading.Event()
+        self._tracing = tracing or start_tracing(settings, "worker")
+        self._metrics = WorkerMetrics(self.registry)
+        self._roll = Roll(settings)
         self._database = Database(settings.database)
-        self._jobs = Jobs(self._database, Queue(settings), settings)
+        self._jobs = Jobs(self._database, Queue(settings, self._tracing.carry), settings)
         self._supervisor = Supervisor(self._jobs, Storage(settings.storage), settings, self._stopping)
 
-    def run_step(self, step_id: uuid.UUID) -> None:
+    def run_step(self, step_id: uuid.UUID, carried: Mapping[str, str]) -> None:
         """Claim a step and compute it; a bell that came too late or twice finds it taken."""
         if self._stopping.is_set():
             return  # the sweep of another worker rings again
-        claim = self._jobs.claim(step_id, self.name)
-        if claim:
-            self._supervisor.compute(claim)
+        request = {CARRIED: carried[CARRIED]} if CARRIED in carried else {}
+        with bound_contextvars(step_id=str(step_id), **request):
+            claim = self._jobs.claim(step_id, self.name)
+            if claim is None:
+                return
+            with bound_contextvars(**self._whose(step_id)), self._attempt(claim, carried):
+                log.info("step.began", step=claim.spec.name, attempt=claim.attempt)
+                self._supervisor.compute(claim)
 
     def sweep(self) -> None:
         """Sweep until the worker stops; an unreachable database or broker is tried again."""
         while not self._stopping.wait(self._settings.sweep_seconds):
             try:
                 rung = self._jobs.sweep()
-            except DBAPIError as error:
-                log.warning("sweep.failed", error=str(error.orig))
+            except SQLAlchemyError as error:
+                self._metrics.sweep_failed()
+                log.warning("sweep.failed", error=str(getattr(error, "orig", error)))
                 continue
+            self._metrics.swept(rung)
+            self._call()
             if rung:
                 log.info("sweep.rang", steps=rung)
 
@@ -61,17 +90,61 @@ class Worker:
         def stop(**_: Any) -> None:  # noqa: ANN401 - whatever Celery sends with its signal
             self._stopping.set()
 
+        def leave_logging(**_: Any) -> None:  # noqa: ANN401
+            """Keep Celery from setting up logging: it does so unless somebody listens here."""
+
         signals.worker_shutting_down.connect(stop)
+        signals.setup_logging.connect(leave_logging)
         threading.Thread(target=self.sweep, name="sweep", daemon=True).start()
         # A thread, not a forked process: the step has a process of its own, this one only watches it.
-        celery.Worker(
+        worker = celery.Worker(
             hostname=f"fastmtl@{self.name}",
             pool="threads",
             concurrency=1,
-            loglevel="WARNING",
             without_gossip=True,
             without_mingle=True,
             quiet=True,
-        ).start()
+        )
+        with served(self.registry, self._settings):
+            log.info("worker.started", worker=self.name)
+            worker.start()
         self._stopping.set()
+        self._roll.leave(self.name)
         self._database.close()
+
+    @contextmanager
+    def _attempt(self, claim: Claim, carried: Mapping[str, str]) -> Iterator[None]:
+        """Measure an attempt at a step and make a span of it."""
+        attempt = Attempt(claim.spec.kind, self._tracing)
+        told = {"kind": attempt.kind, "step_id": str(claim.step_id), "attempt": claim.attempt}
+        began = time.monotonic()
+        token = CURRENT.set(attempt)
+        self._metrics.step_began(attempt)
+        with self._tracing.message(f"step {attempt.kind}", carried, **told) as span:
+            try:
+                yield
+            except BaseException:
+                attempt.outcome = "error"
+                raise
+            finally:
+                CURRENT.reset(token)
+                self._metrics.step_ended(attempt, time.monotonic() - began)
+                failed = attempt.outcome not in NOT_FAILED
+                describe(span, failed, outcome=attempt.outcome, rows_per_second=attempt.rows_per_second())
+
+    def _whose(self, step_id: uuid.UUID) -> dict[str, object]:
+        """Return the ids of the tenant and of the jobs that wait for a step; nothing where they cannot be read."""
+        jobs = select(Job.id).join(JobStep).where(JobStep.step_id == step_id, Job.status.in_(LIVE))
+        try:
+            with self._database.reading() as session:
+                found = session.scalars(jobs.order_by(Job.created_at).limit(MAX_JOBS_TOLD)).all()
+                tenant_id = session.scalar(select(Step.tenant_id).where(Step.id == step_id))
+        except SQLAlchemyError:
+            return {}
+        return {"tenant_id": str(tenant_id), "job_ids": [str(each) for each in found]}
+
+    def _call(self) -> None:
+        try:
+            self._roll.call(self.name)
+        except OSError as error:
+            log.warning("roll.failed", error=str(error))
