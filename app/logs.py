@@ -98,10 +98,15 @@ def _for_people() -> list[Processor]:
 
 
 def _for_machines() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.format_exc_info, _order, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 
-def _add_more(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's own signature
+def _order(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's own signature
+    """Put first what every line has: people read them too."""
+    return {name: event.pop(name) for name in ("timestamp", "level", "event")} | event
+
+
+def _add_more(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401
     more = MORE.get()
     return {**more(), **event} if more else event
 

@@ -28,7 +28,7 @@ def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that reaches the broker; the worker adds its own settings."""
     celery = Celery("fastmtl", set_as_current=False)
     celery.conf.update(
-        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://",
+        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://localhost",
         task_default_queue=QUEUE,
         # Nothing but JSON is ever read from the broker: a pickle would run code.
         accept_content=["json"],

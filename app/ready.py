@@ -106,7 +106,7 @@ class Readiness:
         with self._database.reading() as session:
             at = MigrationContext.configure(session.connection()).get_current_revision()
             if at != self._head:
-                raise NotWell("its tables are not those of this version: run `fastmtl migrate`")
+                raise NotWell("its tables are of another version than the service: migrate it, or update the service")
             session.execute(select(Job.id).limit(1)).first()
 
     def _try_storage(self) -> None:
@@ -135,7 +135,7 @@ class Readiness:
                 raise NotWell("its folder cannot be written to") from error
             return
         with self._celery.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=PATIENCE_SECONDS)
+            connection.ensure_connection(max_retries=1, interval_start=0)
 
 
 async def _outcome(probe: Probe[None]) -> tuple[str, BaseException | None]:

@@ -72,6 +72,7 @@ class Exchange:
         self._began = time.monotonic()
         self._received = 0
         self._streaming = False
+        self._location: str | None = None
 
     async def receive(self) -> Message:
         """Receive the next piece of the request."""
@@ -114,7 +115,11 @@ class Exchange:
             self._measure(seconds)
         if self.left:
             self._metrics.left.inc()
-        more = {"received": self._received} if self._received else {}
+        more: dict[str, object] = {"received": self._received} if self._received else {}
+        if self._location:
+            more["location"] = self._location  # says which job or dataset was made
+        if self.left:
+            more["client_left"] = True
         tell = log.info if self.status and self.status < 500 else log.warning
         if self._scope["path"] in SIGNS_OF_LIFE and self.status == 200:
             tell = log.debug
@@ -125,12 +130,12 @@ class Exchange:
             status=self.status,
             milliseconds=round(1000 * seconds, 1),
             **more,
-            **({"client_left": True} if self.left else {}),
         )
 
     def _begin(self, message: Message) -> Message:
         self.status = message["status"]
         headers = Headers(raw=list(message.get("headers", [])))
+        self._location = headers.get("location")
         if headers.get("content-type", "").startswith(EVENT_STREAM):
             # It lasts as long as somebody listens: what counts is when it began.
             self._streaming = True

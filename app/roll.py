@@ -43,7 +43,11 @@ class Roll:
 
     def _ages(self) -> list[tuple[Path, float]]:
         found = []
-        for file in self._folder.iterdir() if self._folder.is_dir() else ():
+        try:
+            files = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return []  # no worker ever called
+        for file in files:
             with contextlib.suppress(FileNotFoundError):  # gone since
                 found.append((file, time.time() - file.stat().st_mtime))
         return found

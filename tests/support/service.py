@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import urllib.request
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastapi.testclient import TestClient
 from lives import Bell
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.jobs import Claim, Jobs
 from app.main import create_app
@@ -87,6 +90,12 @@ class Api:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         self.finish(job, "explain", {"explanations.parquet": sink.getvalue().to_pybytes()})
+
+    def scrape(self) -> list[Metric]:
+        """Ask for the metrics as Prometheus does; the service must have been started with a port for them."""
+        port = self.client.app.state.metrics_port  # type: ignore[attr-defined]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            return list(text_string_to_metric_families(answer.read().decode()))
 
     def traces(self) -> list[str]:
         """Every stored file, and how many rows the tables hold: what a refused request must leave as it was."""
