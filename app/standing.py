@@ -50,13 +50,21 @@ class Counts:
 class Standing(Collector):
     """Collects it."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], datetime] = now,
+        fresh_seconds: float = FRESH_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._fresh_seconds, self._patience_seconds = fresh_seconds, patience_seconds
         self._roll = Roll(settings)
         self._counting = Probe(self._count, "count")
         self._lock = threading.Lock()
-        self._counted: tuple[float, Counts | None] = (-FRESH_SECONDS, None)
+        self._counted: tuple[float, Counts | None] = (-fresh_seconds, None)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; where the database is away, only that it is."""
@@ -88,10 +96,10 @@ class Standing(Collector):
     def _fresh(self) -> Counts | None:
         with self._lock:  # those who ask together wait for one answer
             since, counts = self._counted
-            if time.monotonic() - since < FRESH_SECONDS:
+            if time.monotonic() - since < self._fresh_seconds:
                 return counts
             try:
-                counts = self._counting.ask(PATIENCE_SECONDS)
+                counts = self._counting.ask(self._patience_seconds)
             except Exception as error:  # whatever a driver raises: a scrape never fails
                 log.warning("metrics.no_database", error=repr(error))
                 counts = None

@@ -56,8 +56,14 @@ class Tracing:
         self, name: str, kind: SpanKind, attributes: Mapping[str, object], context: Context | None
     ) -> Iterator[Span]:
         known = {f"fastmtl.{key}": value for key, value in attributes.items() if isinstance(value, str | int | float)}
-        with self._tracer.start_as_current_span(name, context, kind, known, record_exception=False) as span:
-            yield span
+        # An error's message can hold what users wrote: it is marked, and told in the log.
+        silent = {"record_exception": False, "set_status_on_exception": False}
+        with self._tracer.start_as_current_span(name, context, kind, known, **silent) as span:
+            try:
+                yield span
+            except BaseException:
+                span.set_status(Status(StatusCode.ERROR))
+                raise
 
 
 def start_tracing(settings: Settings, service: str) -> Tracing:

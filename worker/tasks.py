@@ -88,7 +88,7 @@ class Worker:
         celery = worker_app(self._settings, self.run_step)
 
         def stop(**_: Any) -> None:  # noqa: ANN401 - whatever Celery sends with its signal
-            self._stopping.set()
+            self.stop()
 
         def leave_logging(**_: Any) -> None:  # noqa: ANN401
             """Keep Celery from setting up logging: it does so unless somebody listens here."""
@@ -108,9 +108,13 @@ class Worker:
         with served(self.registry, self._settings):
             log.info("worker.started", worker=self.name)
             worker.start()
-        self._stopping.set()
+        self.stop()
         self._roll.leave(self.name)
         self._database.close()
+
+    def stop(self) -> None:
+        """Take no more steps, give the running one back, sweep no more."""
+        self._stopping.set()
 
     @contextmanager
     def _attempt(self, claim: Claim, carried: Mapping[str, str]) -> Iterator[None]:
