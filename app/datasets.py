@@ -14,13 +14,14 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import NotFound
 from app.models import Dataset
 from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
-from app.schemas import DatasetOut, UploadOptions
+from app.schemas_datasets import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.datasets import FileFormat
@@ -54,8 +55,9 @@ class Datasets:
         content_type: str,
         length: int | None,
         options: UploadOptions,
+        dataset_id: uuid.UUID,
     ) -> DatasetOut:
-        """Receive a body and keep it as a dataset. On any error nothing is kept.
+        """Receive a body and keep it as the dataset of that id, unless that is there. On any error nothing is kept.
 
         Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload.
         """
@@ -69,23 +71,29 @@ class Datasets:
                 options = merged(options, received)
             else:
                 received = await receive_raw(stream, folder / "upload", limit)
+            if known := await asyncio.to_thread(self._find, tenant_id, dataset_id):
+                return known
             canonical = folder / "data.parquet"
             summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
-            return await asyncio.to_thread(self._keep, tenant_id, canonical, summary, received, options)
+            return await asyncio.to_thread(self._keep, tenant_id, dataset_id, canonical, summary, received, options)
 
     def describe(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut:
         """Return a dataset's description. Raises NotFound."""
-        with self._database.reading() as session:
-            dataset = session.get(Dataset, dataset_id)
-            if dataset is None or dataset.tenant_id != tenant_id:
-                raise NotFound(f"there is no dataset {dataset_id}")
-            return _out(dataset)
+        found = self._find(tenant_id, dataset_id)
+        if found is None:
+            raise NotFound(f"there is no dataset {dataset_id}")
+        return found
 
     def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[DatasetOut]:
         """Return some datasets, newest first."""
         with self._database.reading() as session:
             found = newest_first(session, select(Dataset).where(Dataset.tenant_id == tenant_id), Dataset, limit, cursor)
             return Page([_out(dataset) for dataset in found.items], found.next_cursor)
+
+    def _find(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut | None:
+        with self._database.reading() as session:
+            dataset = session.get(Dataset, dataset_id)
+            return None if dataset is None or dataset.tenant_id != tenant_id else _out(dataset)
 
     async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
         """Read the file in a process of its own; return its summary."""
@@ -131,14 +139,17 @@ class Datasets:
     def _keep(
         self,
         tenant_id: uuid.UUID,
+        dataset_id: uuid.UUID,
         canonical: Path,
         summary: dict[str, Any],
         received: Received,
         options: UploadOptions,
     ) -> DatasetOut:
-        """Put the canonical file into storage, then the row that makes it known."""
-        dataset_id = uuid.uuid4()
-        prefix = f"datasets/{dataset_id}"
+        """Put the canonical file into storage, then the row that makes it known.
+
+        The file has a folder of its own: a second attempt at the same dataset does not touch the first one's.
+        """
+        prefix = f"datasets/{dataset_id}/{uuid.uuid4().hex}"
         dataset = Dataset(
             id=dataset_id,
             tenant_id=tenant_id,
@@ -156,9 +167,12 @@ class Datasets:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
                 session.add(dataset)
-        except BaseException:
+        except BaseException as error:
             self._storage.delete_prefix(prefix)
-            raise
+            known = self._find(tenant_id, dataset_id) if isinstance(error, IntegrityError) else None
+            if known is None:
+                raise
+            return known
         return _out(dataset)
 
 

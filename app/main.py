@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app import errors
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, datasets, estimate, jobs, service
+from app.routes import artifacts, control, datasets, estimate, jobs, service
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -44,7 +44,8 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    for router in (datasets.router, estimate.router, jobs.router, artifacts.router, service.router):
+    routers = (datasets.router, estimate.router, jobs.router, control.router, artifacts.router, service.router)
+    for router in routers:
         app.include_router(router)
     app.middleware("http")(_log_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.clock import now
 from app.db import Database
-from app.errors import Conflict, NotFound
 from app.estimate import compact, foretell
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Role, Status
+from app.models import Dataset, Job, JobDataset, Role
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
 from app.settings import Settings
@@ -35,8 +36,13 @@ class Plan(NamedTuple):
     steps: list[StepSpec]
 
 
-def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> uuid.UUID:
-    """Create the job and return its id. Raises InvalidConfig naming the field."""
+def submit(
+    database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob, job_id: uuid.UUID
+) -> uuid.UUID:
+    """Create the job of that id, unless it is there, and return the id. Raises InvalidConfig naming the field."""
+    with database.reading() as session:
+        if session.get(Job, job_id) is not None:
+            return job_id
     plan = _plan(database, settings, tenant_id, request)
     count = len(request.auxiliary)
     roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
@@ -44,24 +50,21 @@ def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.U
         JobDataset(position=position, dataset_id=each.id, role=role, key=plan.keys[each.id])
         for position, (each, role) in enumerate(zip(plan.datasets, roles, strict=True))
     ]
-    job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
-    job.estimate = compact(_foretell(database, settings, tenant_id, request, plan))
+    job = Job(
+        id=job_id,
+        tenant_id=tenant_id,
+        name=request.name,
+        config=request.config.model_dump(mode="json"),
+        deadline_at=now() + timedelta(seconds=request.deadline_seconds) if request.deadline_seconds else None,
+        webhook_url=request.webhook_url,
+        estimate=compact(_foretell(database, settings, tenant_id, request, plan)),
+    )
     return jobs.create(job, members, plan.steps)
 
 
 def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:
     """Return what the job would take; nothing is written. Raises what `submit` does."""
     return _foretell(database, settings, tenant_id, request, _plan(database, settings, tenant_id, request))
-
-
-def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
-    with database.reading() as session:
-        job = session.get(Job, job_id)
-        if job is None or job.tenant_id != tenant_id:
-            raise NotFound(f"there is no job {job_id}")
-    if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
-        raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 
 def _plan(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> Plan:

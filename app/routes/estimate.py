@@ -6,12 +6,13 @@ from fastapi import APIRouter
 
 from app.auth import Reader
 from app.routes.answers import problems
+from app.routes.route import ServiceRoute
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
 from app.state import Parts
 from app.submit import estimate
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ServiceRoute)
 
 
 @router.post(
