@@ -41,7 +41,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -261,6 +261,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(InternalError, _database_error)  # so PostgreSQL calls the end of one that stood still
     app.add_exception_handler(Exception, _unexpected)
 
 

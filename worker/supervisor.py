@@ -282,9 +282,13 @@ def scratch_root(settings: Settings) -> Path:
 
 
 def remove_left_scratch(settings: Settings) -> None:
-    """Remove the scratch folders of this host's workers that are gone; other hosts may share the home."""
+    """Remove the scratch folders of this host's workers that are gone; other hosts may share the home.
+
+    Called before this worker has one: in a container that is started again its predecessor had the same process id.
+    """
     for folder in (settings.home / "scratch").glob(f"{socket.gethostname()}-*"):
-        if not psutil.pid_exists(int(folder.name.rpartition("-")[2])):
+        pid = int(folder.name.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
             shutil.rmtree(folder, ignore_errors=True)
 
 
