@@ -23,7 +23,8 @@ ApiError                     everything below; carries status, slug and title
 ├── ChecksumMismatch         460  a part is not what was declared (tus)
 ├── UnknownTusVersion        412  another version of the protocol (tus)
 ├── WrongMediaType           415  a part says that it is something else (tus)
-└── KeptProblem              ...  what an upload was refused for, told again
+├── KeptProblem              ...  what an upload was refused for, told again
+└── NotReady                 503  the service cannot work; says which part of it
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
 
@@ -31,7 +32,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 import structlog
@@ -39,7 +41,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -63,6 +65,8 @@ class ApiError(Exception):
     status = 400
     slug = "bad-request"
     title = "The request cannot be answered"
+    members: Mapping[str, object] = MappingProxyType({})
+    """What the body says besides."""
 
     def __init__(self, detail: str, errors: Sequence[Json] = (), headers: dict[str, str] | None = None) -> None:
         self.detail = detail
@@ -229,6 +233,16 @@ class KeptProblem(ApiError):
         self.slug = problem["type"].rpartition(":")[2]
 
 
+class NotReady(ApiError):
+    """A part of the service does not work; the body's members say which."""
+
+    status, slug, title = 503, "not-ready", "The service is not ready"
+
+    def __init__(self, detail: str, members: Mapping[str, object]) -> None:
+        super().__init__(detail)
+        self.members = members
+
+
 STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
     (InvalidDataset, 422, "invalid-dataset", "The file cannot become a dataset"),
     (BudgetTooLarge, 422, "budget-too-large", "More rows than are eligible"),
@@ -247,6 +261,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(InternalError, _database_error)  # so PostgreSQL calls the end of one that stood still
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -257,9 +272,11 @@ def problem(
     detail: str,
     errors: Sequence[Json] = (),
     headers: dict[str, str] | None = None,
+    members: Mapping[str, object] = MappingProxyType({}),
 ) -> JSONResponse:
     """Return the answer in the form of RFC 9457."""
-    return JSONResponse(_body(status, slug, title, detail, errors), status, headers, media_type=MEDIA_TYPE)
+    body = {**_body(status, slug, title, detail, errors), **members}
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: ApiError | FastMTLError) -> Json:

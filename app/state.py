@@ -13,6 +13,7 @@ from app.db import Database
 from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
 from app.uploads import Uploads
@@ -34,6 +35,7 @@ class State:
     streams: Streams
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
+    readiness: Readiness
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
@@ -50,10 +52,11 @@ def assemble(settings: Settings, bell: Bell) -> State:
     datasets = Datasets(database, storage, settings)
     uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
-    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, open_to)
+    readiness = Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, open_to, readiness)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken
     state: State = request.app.state.parts
     return state
 

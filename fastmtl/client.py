@@ -122,6 +122,13 @@ class Client:
         body = {"primary": primary, "auxiliary": list(auxiliary), "validation": validation, "config": config or {}}
         return self._json("POST", "/jobs", json={**body, **({"name": name} if name else {})})
 
+    def estimate(
+        self, primary: str, auxiliary: Sequence[str], *, validation: str | None = None, config: Json | None = None
+    ) -> Json:
+        """Return what such a job would take, each figure with a band; nothing is submitted."""
+        body = {"primary": primary, "auxiliary": list(auxiliary), "validation": validation, "config": config or {}}
+        return self._json("POST", "/jobs/estimate", json=body)
+
     def job(self, job_id: str) -> Json:
         """Return a job as it stands."""
         return self._json("GET", f"/jobs/{job_id}")
