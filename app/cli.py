@@ -22,15 +22,12 @@ REPRODUCED = Path("fastmtl-reproduce")
 @app.command()
 def serve() -> None:
     """Serve the API (FASTMTL_HOST, FASTMTL_PORT; see the README for every setting)."""
-    import uvicorn
-
-    from app import logs
-    from app.main import create_app
+    from app import logs, server
     from app.settings import Settings
 
-    logs.configure()
     settings = Settings()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    logs.configure(settings.log_format, settings.log_level)
+    server.serve(settings)
 
 
 @app.command()
@@ -40,8 +37,9 @@ def worker() -> None:
     from app.settings import Settings
     from worker.tasks import Worker
 
-    logs.configure()
-    Worker(Settings()).run()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    Worker(settings).run()
 
 
 @app.command()

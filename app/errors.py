@@ -6,6 +6,7 @@ ApiError                     everything below; carries status, slug and title
 ├── NotFound                 404  no such dataset, job or artifact
 ├── Conflict                 409  the job's state does not allow it
 ├── NotAcceptable            406  no format that the client accepts
+├── Gone                     410  it was there and is not any more
 ├── BodyTooLarge             413  more bytes than one upload may have
 ├── BrokenUpload             400  the body ended early, or is no form
 ├── RangeNotSatisfiable      416  the file has none of the bytes that Range asks for
@@ -13,7 +14,17 @@ ApiError                     everything below; carries status, slug and title
 ├── KeyReused                422  the key stands for another request
 ├── InFlight                 409  the first request under the key is still being answered
 ├── AnswerNotKept            409  it was done, but its answer cannot be given again
-└── DiskFull                 507  nothing was kept
+├── TooManyStreams           429  the tenant follows as many jobs at once as it may
+├── Busy                     503  the process does as much at once as it may
+├── Stalled                  408  the body stopped coming
+├── DigestMismatch           422  what came is not what was declared
+├── DiskFull                 507  nothing was kept
+├── Locked                   423  another request is writing to the upload
+├── ChecksumMismatch         460  a part is not what was declared (tus)
+├── UnknownTusVersion        412  another version of the protocol (tus)
+├── WrongMediaType           415  a part says that it is something else (tus)
+├── KeptProblem              ...  what an upload was refused for, told again
+└── NotReady                 503  the service cannot work; says which part of it
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
 
@@ -21,7 +32,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 import structlog
@@ -29,19 +41,22 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.schemas import NewJob
-from app.schemas_datasets import UploadOptions
-from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
+from app.schemas_uploads import UploadOptions
+from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName, cut
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 50
+MAX_DETAIL_CHARS, MAX_MESSAGE_CHARS = 5000, 2000
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, its owner's share of it is, or the file system takes no file so large."""
 
 
 class ApiError(Exception):
@@ -50,6 +65,8 @@ class ApiError(Exception):
     status = 400
     slug = "bad-request"
     title = "The request cannot be answered"
+    members: Mapping[str, object] = MappingProxyType({})
+    """What the body says besides."""
 
     def __init__(self, detail: str, errors: Sequence[Json] = (), headers: dict[str, str] | None = None) -> None:
         self.detail = detail
@@ -141,10 +158,89 @@ class AnswerNotKept(ApiError):
     status, slug, title = 409, "answer-not-kept", "The answer was given once"
 
 
+class TooManyStreams(ApiError):
+    """The tenant follows as many jobs at once as it may."""
+
+    status, slug, title = 429, "too-many-streams", "Too many streams"
+
+
+class Busy(ApiError):
+    """The process does as much at once as it may, or is about to stop."""
+
+    status, slug, title = 503, "unavailable", "Not available now"
+
+
+class Gone(ApiError):
+    """It was there and is not any more."""
+
+    status, slug, title = 410, "gone", "Not there any more"
+
+
+class Stalled(ApiError):
+    """No more of the body came for a while."""
+
+    status, slug, title = 408, "stalled", "The upload stopped"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close"})
+
+
+class DigestMismatch(ApiError):
+    """What came has another digest than was declared; nothing was kept."""
+
+    status, slug, title = 422, "digest-mismatch", "Not what was declared"
+
+
 class DiskFull(ApiError):
     """There is no room for the file; nothing was kept."""
 
     status, slug, title = 507, "disk-full", "No room left"
+
+
+class Locked(ApiError):
+    """Another request is writing to the upload."""
+
+    status, slug, title = 423, "locked", "Being written"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class ChecksumMismatch(ApiError):
+    """A part of an upload has another checksum than was declared; none of it was kept. The status is the protocol's."""
+
+    status, slug, title = 460, "checksum-mismatch", "Not what was declared"
+
+
+class UnknownTusVersion(ApiError):
+    """The client speaks another version of the protocol."""
+
+    status, slug, title = 412, "unknown-tus-version", "Another version of tus"
+
+
+class WrongMediaType(ApiError):
+    """The part of an upload says that it is something else."""
+
+    status, slug, title = 415, "wrong-media-type", "Not the media type of a part"
+
+
+class KeptProblem(ApiError):
+    """Why an upload was refused, as it was told when its last byte came."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(problem["detail"], problem.get("errors", ()))
+        self.status, self.title = problem["status"], problem["title"]
+        self.slug = problem["type"].rpartition(":")[2]
+
+
+class NotReady(ApiError):
+    """A part of the service does not work; the body's members say which."""
+
+    status, slug, title = 503, "not-ready", "The service is not ready"
+
+    def __init__(self, detail: str, members: Mapping[str, object]) -> None:
+        super().__init__(detail)
+        self.members = members
 
 
 STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
@@ -165,6 +261,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(InternalError, _database_error)  # so PostgreSQL calls the end of one that stood still
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -175,20 +272,17 @@ def problem(
     detail: str,
     errors: Sequence[Json] = (),
     headers: dict[str, str] | None = None,
+    members: Mapping[str, object] = MappingProxyType({}),
 ) -> JSONResponse:
     """Return the answer in the form of RFC 9457."""
-    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail}
-    if errors:
-        body["errors"] = list(errors)
+    body = {**_body(status, slug, title, detail, errors), **members}
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-async def _api_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
-
-
-async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+def problem_of(error: ApiError | FastMTLError) -> Json:
+    """Return what an error is answered with, in the form of RFC 9457."""
+    if isinstance(error, ApiError):
+        return _body(error.status, error.slug, error.title, error.detail, error.errors)
     status, slug, title = next(row[1:] for row in STATUS if isinstance(error, row[0]))
     errors: list[Json] = []
     if isinstance(error, InvalidDataset):
@@ -199,7 +293,27 @@ async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
         errors = [{"message": str(error), "field": error.field}]
         if isinstance(error, UnknownName):
             errors[0]["known"] = list(error.known)
-    return problem(status, slug, title, str(error), errors)
+    return _body(status, slug, title, str(error), errors)
+
+
+def _body(status: int, slug: str, title: str, detail: str, errors: Sequence[Json]) -> Json:
+    """Return a problem whose texts are as short as the schema says, whatever a file was made to hold."""
+    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status}
+    body["detail"] = cut(detail, MAX_DETAIL_CHARS)
+    if errors:
+        body["errors"] = [{**each, "message": cut(each["message"], MAX_MESSAGE_CHARS)} for each in errors]
+    return body
+
+
+async def _api_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return JSONResponse(problem_of(error), error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FastMTLError)
+    told = problem_of(error)
+    return JSONResponse(told, told["status"], media_type=MEDIA_TYPE)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -223,7 +337,7 @@ async def _disconnected(_request: Request, _error: Exception) -> JSONResponse:
 
 async def _os_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
     return await _unexpected(request, error)
 

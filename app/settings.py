@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -41,8 +42,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
+    spare_bytes: int = Field(
+        256 * MIB, ge=0, description="Room on the disk that uploads leave free for the database and workers, bytes."
+    )
+    upload_idle_seconds: float = Field(
+        45, gt=0, description="An upload of which nothing more comes for so long is given up, seconds."
+    )
+    upload_hold_seconds: float = Field(
+        60, gt=0, description="A request that writes to an upload in parts and died is over so long after, seconds."
+    )
+    upload_expiry_seconds: float = Field(
+        24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
+    )
+    upload_sweep_seconds: float = Field(
+        30, gt=0, description="How often an API process removes what uploads left that were cut off, seconds."
+    )
+    parsers: int = Field(2, ge=1, description="Uploads that one API process reads at a time; more wait.")
     parser_memory_bytes: int = Field(
-        2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
+        1792 * MIB,
+        ge=256 * MIB,
+        description="Memory of the process that reads an upload, bytes, its code of some 150 MiB not counted.",
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
     idempotency_seconds: float = Field(
@@ -63,6 +82,41 @@ class Settings(BaseSettings):
     ring_again_seconds: float = Field(30, gt=0, description="A queued step that nobody took is rung again.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
+    checkpoint_seconds: float = Field(
+        30, gt=0, description="How often a running step keeps what it has done, for an attempt that goes on, seconds."
+    )
+    stall_seconds: float = Field(
+        900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
+    )
+    event_poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a stream of events looks for new ones.")
+    max_event_streams: int = Field(200, ge=1, description="Streams of events that one process keeps open at once.")
+    max_event_streams_per_tenant: int = Field(50, ge=1, description="Those of one tenant among them.")
+    webhook_poll_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for webhooks to send.")
+    webhook_ports: tuple[int, ...] = Field(
+        (80, 443, 8080, 8443), description="Ports that a webhook may go to, as JSON: [443, 8443]."
+    )
+    webhook_allow_http: bool = Field(False, description="Whether a webhook may go without TLS.")
+    webhook_allow_private: bool = Field(
+        False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
+    )
+
+    log_format: Literal["console", "json"] | None = Field(
+        None, description="How log lines are written; default: console on a terminal, else json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    metrics_host: str = Field("127.0.0.1", description="Address that metrics are served on; they ask for no key.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for Prometheus, each process its own; 0 takes a free one. Default: no metrics.",
+    )
+    min_free_bytes: int = Field(
+        256 * MIB, ge=0, description="With less room than this in the storage the service is not ready, bytes."
+    )
+    tracing: Literal["auto", "on", "off"] = Field(
+        "auto", description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT says where to."
+    )
 
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:
@@ -78,6 +132,13 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'fastmtl.sqlite3').absolute()}"
+
+    @property
+    def traced(self) -> bool:
+        """Whether traces are written: as OpenTelemetry's own variables say, where `tracing` is auto."""
+        told = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
+        disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        return self.tracing == "on" or (self.tracing == "auto" and told and not disabled)
 
     @property
     def storage(self) -> Path:

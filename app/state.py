@@ -10,10 +10,13 @@ from fastapi import Depends, Request
 
 from app.datasets import Datasets
 from app.db import Database
+from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -27,14 +30,17 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    uploads: Uploads
     keys: Keys
+    streams: Streams
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
+    readiness: Readiness
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database(settings.database), Storage(settings.storage)
+    database, storage = Database(settings.database), Storage(settings.storage, settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None
@@ -43,10 +49,14 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
+    datasets = Datasets(database, storage, settings)
+    uploads = Uploads(database, storage, datasets, settings)
+    streams = Streams(database, keys, settings)
+    readiness = Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, open_to, readiness)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken
     state: State = request.app.state.parts
     return state
 

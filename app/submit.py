@@ -19,6 +19,7 @@ from app.models import Dataset, Job, JobDataset, Role
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
 from app.settings import Settings
+from app.webhooks import check_url
 from fastmtl import pipeline
 from fastmtl.datasets import TaskKind
 from fastmtl.errors import InvalidConfig
@@ -43,6 +44,8 @@ def submit(
     with database.reading() as session:
         if session.get(Job, job_id) is not None:
             return job_id
+    if request.webhook_url:
+        check_url(settings, request.webhook_url)
     plan = _plan(database, settings, tenant_id, request)
     count = len(request.auxiliary)
     roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]

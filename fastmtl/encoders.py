@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
 from fastmtl.errors import EncoderUnavailable
-from fastmtl.plan import Json
+from fastmtl.plan import Json, Progress, silent
 
 Known = Mapping[str, str]
 
@@ -72,8 +72,8 @@ def describe(config: EncoderConfig, known: Known) -> Json:
     }
 
 
-def resolve(location: str) -> Path:
-    """Return the folder with the checkpoint's files, fetching it first where it is on the hub.
+def resolve(location: str, progress: Progress = silent) -> Path:
+    """Return the folder with the checkpoint's files, fetching it first, which is told, where it is on the hub.
 
     Raises EncoderUnavailable with what to do about it.
     """
@@ -82,7 +82,7 @@ def resolve(location: str) -> Path:
     if scheme == "package":
         folder = _package_folder(name)
     elif scheme == "hub":
-        folder = _snapshot(name, version)
+        folder = _snapshot(name, version, progress)
     elif scheme == "folder":
         folder = Path(name)
     else:
@@ -125,13 +125,25 @@ def _package_folder(name: str) -> Path:
     return Path(spec.origin).parent / inner
 
 
-def _snapshot(name: str, revision: str) -> Path:
+def _snapshot(name: str, revision: str, progress: Progress) -> Path:
     """Return the folder of a hub repository, from the local cache or fetched."""
     from huggingface_hub import snapshot_download  # here: only a worker that needs the hub pays for it
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        """Tells how far it is; a bar that is not shown counts nothing, so this one does."""
+
+        done = 0.0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.done += n or 0
+            progress(int(self.done), int(max(self.total or 0, self.done)), "bytes" if self.unit == "B" else "files")
+            shown: bool | None = super().update(n)
+            return shown
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, tqdm_class=Bar))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise EncoderUnavailable(
             f"the encoder {name}@{revision} is not in the local cache and could not be fetched from the Hugging Face "

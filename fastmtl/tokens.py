@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl.datasets import Dataset
-from fastmtl.plan import Json
+from fastmtl.plan import Json, Progress, silent
 
 Number = TypeVar("Number", np.int32, np.uint8)
 Rows = npt.NDArray[np.int64]
@@ -84,19 +84,28 @@ def tokenize(
     )
 
 
-def read_tokens(dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
-    """Tokenize some rows of a dataset, in the order given."""
-    text_a, text_b = dataset.texts(rows)
-    return tokenize(tokenizer, text_a, text_b, max_length)
-
-
-def read_span(dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
-    """Tokenize the rows [start, stop) of a dataset, some thousands of texts at a time."""
-    parts = [
-        read_tokens(dataset, np.arange(first, min(first + TEXTS_AT_ONCE, stop)), tokenizer, max_length)
-        for first in range(start, stop, TEXTS_AT_ONCE)
-    ]
+def read_tokens(
+    dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int, progress: Progress = silent
+) -> Tokens:
+    """Tokenize some rows of a dataset, in the order given, some thousands of texts at a time."""
+    parts = []
+    for start in range(0, max(1, len(rows)), TEXTS_AT_ONCE):
+        text_a, text_b = dataset.texts(rows[start : start + TEXTS_AT_ONCE])
+        parts.append(tokenize(tokenizer, text_a, text_b, max_length))
+        progress(min(start + TEXTS_AT_ONCE, len(rows)), len(rows), "rows")
     return joined(parts)
+
+
+def read_span(
+    dataset: Dataset,
+    start: int,
+    stop: int,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    progress: Progress = silent,
+) -> Tokens:
+    """Tokenize the rows [start, stop) of a dataset."""
+    return read_tokens(dataset, np.arange(start, stop), tokenizer, max_length, progress)
 
 
 def counted(encoder: Json, parts: Iterable[tuple[str, Tokens]]) -> Json:

@@ -14,11 +14,13 @@ import torch
 
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.losses import DiscriminatorLoss, probabilities
 from fastmtl.model import MODEL_FILE, load_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
+from fastmtl.telling import Standing
 from fastmtl.tokens import counted, joined, read_span
 
 
@@ -30,9 +32,11 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     about = json.loads((training / "model" / MODEL_FILE).read_text())
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
+    told = Standing(workspace.progress)
     memory.check_inference(model.encoder, max(INFERENCE_TOKENS, max_length), machine.free_bytes)
+    reading = told.beside("reading")
     parts = [
-        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length))
+        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length, reading))
         for digest, start, stop in spec.params["pieces"]
     ]
     tokens = joined([part for _, part in parts])
@@ -42,8 +46,9 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     def read(features: torch.Tensor) -> torch.Tensor:
         return probabilities(kind, model.discriminate(features))  # [B, T]
 
-    scores = score_rows(model, tokens, read, machine, workspace.progress)  # [rows of the shard, T]
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    scores = score_rows(model, tokens, read, machine, told, checkpoints)  # [rows of the shard, T]
     np.save(workspace.output / "probabilities.npy", scores)
     (workspace.output / "pieces.json").write_text(json.dumps(spec.params["pieces"]))
-    told = {"rows": len(scores), "device": machine.name, "precision": machine.precision}
-    return {**told, "read": counted(about["encoder"], parts)}
+    read_texts = counted(about["encoder"], parts)
+    return {"rows": len(scores), "device": machine.name, "precision": machine.precision, "read": read_texts}
