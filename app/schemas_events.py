@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from app.events import EventType
-from app.schemas import ID_EXAMPLE, TIME_EXAMPLE, Record
+from app.fields import ID_EXAMPLE, TIME_EXAMPLE, Record
 
 
 class EventOut(Record):
