@@ -20,6 +20,7 @@ from types import TracebackType
 import httpx2
 
 from fastmtl.plan import Json
+from fastmtl.resumable import LARGE_BYTES, upload_in_parts
 
 KEY_VARIABLE = "FASTMTL_API_KEY"
 FINAL = ("succeeded", "failed", "cancelled")
@@ -69,8 +70,12 @@ class Client:
         text_b: str | None = None,
         label: str | None = None,
         kind: str | None = None,
+        resumable: bool | None = None,
     ) -> Json:
-        """Stream a file to the service and return the dataset's description; what is None is inferred there."""
+        """Stream a file to the service and return the dataset's description; what is None is inferred there.
+
+        A resumable upload goes on after a cut; None: files above 64 MiB are uploaded so.
+        """
         path = Path(path)
         given = {
             "name": name or path.stem,
@@ -80,11 +85,14 @@ class Client:
             "label": label,
             "kind": kind,
         }
+        options = {key: value for key, value in given.items() if value is not None}
+        if path.stat().st_size > LARGE_BYTES if resumable is None else resumable:
+            return self._json("GET", f"/datasets/{upload_in_parts(self._http, path, options, _refusal)}")
         with path.open("rb") as file:
             return self._json(
                 "POST",
                 "/datasets",
-                params={key: value for key, value in given.items() if value is not None},
+                params=options,
                 content=file,
                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
             )
