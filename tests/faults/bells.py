@@ -121,9 +121,10 @@ def _account(scene: Scene, world: World, flushed: list[float], killed: list[floa
     succeeded = sum(status == "succeeded" for status in scene.statuses(list(world.jobs)).values())
     emptied = "every file of its folder was removed" if scene.place.stack == "embedded" else "FLUSHALL"
     done = (
-        f"With {len(flushed)} jobs queued and no worker there the broker was emptied ({emptied}); then {WORKERS} workers "
-        f"were started, and the broker was emptied once more while they worked. {len(killed)} times the API was killed after a job was committed and before its bell was rung. A "
-        f"queued step that nobody took is rung again after {scene.settings.ring_again_seconds:g} s."
+        f"With {len(flushed)} jobs queued and no worker there the broker was emptied ({emptied}); then {WORKERS} "
+        f"workers were started, and the broker was emptied once more while they worked. {len(killed)} times the API "
+        "was killed after a job was committed and before its bell was rung. A queued step that nobody took is rung "
+        f"again after {scene.settings.ring_again_seconds:g} s."
     )
     figures = [
         exactly("jobs lost", len(world.jobs) - succeeded, 0),
