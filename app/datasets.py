@@ -19,6 +19,7 @@ from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import NotFound
 from app.models import Dataset
+from app.quotas import admit_upload, foresee_upload
 from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
 from app.schemas import DatasetOut, UploadOptions
 from app.settings import Settings
@@ -57,12 +58,13 @@ class Datasets:
     ) -> DatasetOut:
         """Receive a body and keep it as a dataset. On any error nothing is kept.
 
-        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload.
+        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, QuotaExceeded.
         """
         limit = self._settings.max_upload_bytes
         is_form = content_type.startswith(MULTIPART)
         if length is not None and length > limit and not is_form:
             raise too_large(limit)
+        await asyncio.to_thread(self._foresee, tenant_id, 1 if is_form or length is None else length)
         with self._storage.incoming() as folder:
             if is_form:
                 received = await receive_form(stream, folder / "upload", limit, boundary_of(content_type))
@@ -128,6 +130,10 @@ class Datasets:
         summary: dict[str, Any] = answer["summary"]
         return summary
 
+    def _foresee(self, tenant_id: uuid.UUID, size: int) -> None:
+        with self._database.reading() as session:
+            foresee_upload(session, self._settings, tenant_id, size)
+
     def _keep(
         self,
         tenant_id: uuid.UUID,
@@ -155,6 +161,7 @@ class Datasets:
         try:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
+                admit_upload(session, self._settings, tenant_id, received.bytes, dataset.rows)
                 session.add(dataset)
         except BaseException:
             self._storage.delete_prefix(prefix)

@@ -32,6 +32,7 @@ from fastmtl.plan import StepSpec
 
 LIVE = (Status.QUEUED, Status.RUNNING)
 UNFINISHED = (Status.WAITING, Status.QUEUED, Status.RUNNING)
+Admit = Callable[[Session], None]
 GRAPH_LOCK = 0x46415354  # any constant: one advisory lock for every change of the graph of steps
 
 
@@ -75,17 +76,18 @@ class Jobs:
         self._settings = settings
         self._clock = clock
 
-    def create(self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec]) -> uuid.UUID:
-        """Write a job and those of its steps that are not there yet; ring what can begin."""
+    def create(
+        self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec], admit: Admit | None = None
+    ) -> uuid.UUID:
+        """Write a job and those of its steps that are not there yet; ring what can begin. `admit` may still refuse."""
         with self._database.transaction() as session:
             _lock_graph(session)
-            job.created_at = self._clock()
-            job.status = Status.QUEUED
-            job.datasets = list(datasets)
+            if admit:
+                admit(session)
+            job.created_at, job.status, job.datasets = self._clock(), Status.QUEUED, list(datasets)
             session.add(job)
             session.flush()
             steps = [self._adopt(session, job.tenant_id, spec) for spec in specs]
-            session.flush()
             for position, (spec, step) in enumerate(zip(specs, steps, strict=True)):
                 reused = step.status == Status.SUCCEEDED
                 job.steps.append(JobStep(position=position, step_id=step.id, name=spec.name, reused=reused))

@@ -13,9 +13,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
 from app import errors
+from app.auth import Door
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, datasets, jobs, service
+from app.routes import artifacts, datasets, jobs, keys, service
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -44,8 +45,10 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    for router in (datasets.router, jobs.router, artifacts.router, service.router):
+    routers = (datasets.router, jobs.router, artifacts.router, keys.router, service.router)
+    for router in routers:
         app.include_router(router)
+    app.add_middleware(Door, routes=[route for router in routers for route in router.routes])
     app.middleware("http")(_log_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

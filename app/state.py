@@ -12,6 +12,7 @@ from app.datasets import Datasets
 from app.db import Database
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.rate_limits import RateLimits
 from app.settings import Settings
 from app.storage import Storage
 
@@ -28,6 +29,7 @@ class State:
     jobs: Jobs
     datasets: Datasets
     keys: Keys
+    rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
 
@@ -43,7 +45,8 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, open_to)
+    datasets = Datasets(database, storage, settings)
+    return State(settings, database, storage, jobs, datasets, keys, RateLimits(settings), open_to)
 
 
 def _state(request: Request) -> State:

@@ -13,6 +13,7 @@ from app.db import Database
 from app.errors import Conflict, NotFound
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role, Status
+from app.quotas import admit_job
 from app.schemas import NewJob
 from app.settings import Settings
 from fastmtl import pipeline
@@ -40,7 +41,7 @@ def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.U
         for position, (each, role) in enumerate(zip(found, roles, strict=True))
     ]
     job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
-    return jobs.create(job, members, specs)
+    return jobs.create(job, members, specs, lambda session: admit_job(session, settings, tenant_id))
 
 
 def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:

@@ -10,19 +10,20 @@ from app.schemas import Problem
 SENTENCES = {
     400: "The body ended early, or is not what its Content-Type says.",
     401: "There is no key, or it does not count.",
-    403: "The key may not do this.",
+    403: "The key may not do this, or a quota is used up.",
     404: "There is nothing by that id or name.",
     406: "No format that the client accepts.",
-    409: "The job's state does not allow it.",
+    409: "The state that it is in does not allow it.",
     413: "The body is larger than an upload may be.",
     422: "Something in the request is wrong; `errors` names the field, and for files the row.",
+    429: "Too many requests, or too many jobs at once; Retry-After says when to come again.",
     507: "There is no room for the file; nothing was kept.",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation that may answer with these problems, and with those of keys."""
-    statuses = (401, 403, *statuses)
+    statuses = (401, 403, 429, *statuses)
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": SENTENCES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from sqlalchemy import text
 
+from app.auth import Reader
+from app.routes.answers import problems
 from app.schemas import Health, Options
 from app.state import Parts
 from fastmtl import methods, selectors
@@ -29,8 +31,8 @@ def ready(parts: Parts) -> Health:
     return Health(status="ok")
 
 
-@router.get("/options", operation_id="options", summary="What can be asked for?")
-def options(parts: Parts) -> Options:
+@router.get("/options", operation_id="options", summary="What can be asked for?", responses=problems())
+def options(parts: Parts, caller: Reader) -> Options:
     """List encoders, methods, selectors, presets, limits and defaults."""
     return Options(
         encoders=sorted(parts.settings.encoders),
