@@ -11,7 +11,7 @@ TRAIN := $(VENV)/.installed-train
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve worker test test-slow check clean
+.PHONY: help venv demo serve worker test test-slow test-faults check clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,10 +28,13 @@ worker: $(TRAIN) ## run a worker
 venv: $(DEV) ## make .venv with everything that developing needs
 
 test: $(DEV) ## run all tests that take seconds and need no GPU; PYTEST_ARGS=... replaces `-n 2 --dist loadgroup`
-	$(BIN)/pytest -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not slow and not faults' $(PYTEST_ARGS)
 
 test-slow: $(DEV) ## run the tests that take minutes
 	$(BIN)/pytest -m slow --timeout=1800
+
+test-faults: $(DEV) ## break everything on purpose, which takes an hour and a half, and write docs/faults.md
+	$(BIN)/python -m tests.faults.run $(ARGS)
 
 check: $(DEV) ## lint, types, and the rules of the house
 	$(BIN)/ruff check

@@ -14,14 +14,15 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app.cursors import Page, newest_first
 from app.db import Database
-from app.errors import NotFound
+from app.errors import NotFound, QuotaExceeded
 from app.models import Dataset
 from app.quotas import admit_upload, foresee_upload
 from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
-from app.schemas import DatasetOut, UploadOptions
+from app.schemas_datasets import DatasetOut, UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.datasets import FileFormat
@@ -55,8 +56,9 @@ class Datasets:
         content_type: str,
         length: int | None,
         options: UploadOptions,
+        dataset_id: uuid.UUID,
     ) -> DatasetOut:
-        """Receive a body and keep it as a dataset. On any error nothing is kept.
+        """Receive a body and keep it as the dataset of that id, unless that is there. On any error nothing is kept.
 
         Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, QuotaExceeded.
         """
@@ -64,30 +66,36 @@ class Datasets:
         is_form = content_type.startswith(MULTIPART)
         if length is not None and length > limit and not is_form:
             raise too_large(limit)
-        await asyncio.to_thread(self._foresee, tenant_id, 1 if is_form or length is None else length)
+        await asyncio.to_thread(self._foresee, tenant_id, dataset_id, 1 if is_form or length is None else length)
         with self._storage.incoming() as folder:
             if is_form:
                 received = await receive_form(stream, folder / "upload", limit, boundary_of(content_type))
                 options = merged(options, received)
             else:
                 received = await receive_raw(stream, folder / "upload", limit)
+            if known := await asyncio.to_thread(self._find, tenant_id, dataset_id):
+                return known
             canonical = folder / "data.parquet"
             summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
-            return await asyncio.to_thread(self._keep, tenant_id, canonical, summary, received, options)
+            return await asyncio.to_thread(self._keep, tenant_id, dataset_id, canonical, summary, received, options)
 
     def describe(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut:
         """Return a dataset's description. Raises NotFound."""
-        with self._database.reading() as session:
-            dataset = session.get(Dataset, dataset_id)
-            if dataset is None or dataset.tenant_id != tenant_id:
-                raise NotFound(f"there is no dataset {dataset_id}")
-            return _out(dataset)
+        found = self._find(tenant_id, dataset_id)
+        if found is None:
+            raise NotFound(f"there is no dataset {dataset_id}")
+        return found
 
     def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[DatasetOut]:
         """Return some datasets, newest first."""
         with self._database.reading() as session:
             found = newest_first(session, select(Dataset).where(Dataset.tenant_id == tenant_id), Dataset, limit, cursor)
             return Page([_out(dataset) for dataset in found.items], found.next_cursor)
+
+    def _find(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut | None:
+        with self._database.reading() as session:
+            dataset = session.get(Dataset, dataset_id)
+            return None if dataset is None or dataset.tenant_id != tenant_id else _out(dataset)
 
     async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
         """Read the file in a process of its own; return its summary."""
@@ -130,21 +138,26 @@ class Datasets:
         summary: dict[str, Any] = answer["summary"]
         return summary
 
-    def _foresee(self, tenant_id: uuid.UUID, size: int) -> None:
+    def _foresee(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID, size: int) -> None:
+        """Refuse what will not fit before it comes; a second attempt at what is there adds nothing."""
         with self._database.reading() as session:
-            foresee_upload(session, self._settings, tenant_id, size)
+            if session.get(Dataset, dataset_id) is None:
+                foresee_upload(session, self._settings, tenant_id, size)
 
     def _keep(
         self,
         tenant_id: uuid.UUID,
+        dataset_id: uuid.UUID,
         canonical: Path,
         summary: dict[str, Any],
         received: Received,
         options: UploadOptions,
     ) -> DatasetOut:
-        """Put the canonical file into storage, then the row that makes it known."""
-        dataset_id = uuid.uuid4()
-        prefix = f"datasets/{dataset_id}"
+        """Put the canonical file into storage, then the row that makes it known.
+
+        The file has a folder of its own: a second attempt at the same dataset does not touch the first one's.
+        """
+        prefix = f"datasets/{dataset_id}/{uuid.uuid4().hex}"
         dataset = Dataset(
             id=dataset_id,
             tenant_id=tenant_id,
@@ -163,9 +176,12 @@ class Datasets:
             with self._database.transaction() as session:
                 admit_upload(session, self._settings, tenant_id, received.bytes, dataset.rows)
                 session.add(dataset)
-        except BaseException:
+        except BaseException as error:
             self._storage.delete_prefix(prefix)
-            raise
+            known = self._find(tenant_id, dataset_id) if isinstance(error, IntegrityError | QuotaExceeded) else None
+            if known is None:
+                raise
+            return known
         return _out(dataset)
 
 

@@ -11,6 +11,11 @@ ApiError                     everything below; carries status, slug and title
 ├── NotAcceptable            406  no format that the client accepts
 ├── BodyTooLarge             413  more bytes than one upload may have
 ├── BrokenUpload             400  the body ended early, or is no form
+├── RangeNotSatisfiable      416  the file has none of the bytes that Range asks for
+├── BadIdempotencyKey        400  no key as the header has them
+├── KeyReused                422  the key stands for another request
+├── InFlight                 409  the first request under the key is still being answered
+├── AnswerNotKept            409  it was done, but its answer cannot be given again
 └── DiskFull                 507  nothing was kept
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
@@ -130,6 +135,44 @@ class BrokenUpload(ApiError):
     """The body ended early, or is not the form that it says it is."""
 
     status, slug, title = 400, "broken-upload", "The upload is broken"
+
+
+class RangeNotSatisfiable(ApiError):
+    """The file has none of the bytes that Range asks for."""
+
+    status, slug, title = 416, "range-not-satisfiable", "No such part"
+
+    def __init__(self, length: int) -> None:
+        told = f"it has {length:,} bytes, and Range asks for none of them"
+        super().__init__(told, headers={"Content-Range": f"bytes */{length}"})
+
+
+class BadIdempotencyKey(ApiError):
+    """The Idempotency-Key is none."""
+
+    status, slug, title = 400, "bad-idempotency-key", "The Idempotency-Key is none"
+
+
+class KeyReused(ApiError):
+    """The Idempotency-Key stands for another request."""
+
+    status, slug, title = 422, "idempotency-key-reused", "The Idempotency-Key stands for another request"
+
+
+class InFlight(ApiError):
+    """The first request under the Idempotency-Key is still being answered."""
+
+    status, slug, title = 409, "in-flight", "Still being answered"
+
+    def __init__(self) -> None:
+        told = "the first request under this Idempotency-Key is still being answered; ask again in a moment"
+        super().__init__(told, headers={"Retry-After": "1"})
+
+
+class AnswerNotKept(ApiError):
+    """What was asked for under the Idempotency-Key was done, but the answer holds a secret and was given once."""
+
+    status, slug, title = 409, "answer-not-kept", "The answer was given once"
 
 
 class DiskFull(ApiError):

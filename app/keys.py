@@ -31,7 +31,7 @@ from app import tenants
 from app.clock import now
 from app.cursors import Page, newest_first
 from app.db import Database
-from app.errors import Conflict, Forbidden, NotFound, Unauthorized
+from app.errors import AnswerNotKept, Conflict, Forbidden, NotFound, Unauthorized
 from app.models import ApiKey, Tenant
 from app.settings import Settings
 
@@ -111,13 +111,18 @@ class Keys:
         name: str,
         scope: Scope,
         expires_at: datetime | None = None,
+        *,
         giver: Scope = Scope.ADMIN,
+        key_id: uuid.UUID | None = None,
     ) -> NewKey:
-        """Make a key. Raises Forbidden where it could do more than the key that asks for it."""
+        """Make a key, of that id where one is given.
+
+        Raises Forbidden where it could do more than the key that asks for it, AnswerNotKept where it is there already.
+        """
         if not giver.allows(scope):
             raise Forbidden(f"a key with the scope {giver} cannot make one with the scope {scope}")
         with self._database.transaction() as session:
-            return self._add(session, tenant_id, name, scope, expires_at)
+            return self._add(session, tenant_id, name, scope, expires_at, key_id)
 
     def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[ApiKey]:
         """Return some of a tenant's keys, newest first, the ended ones too."""
@@ -138,10 +143,12 @@ class Keys:
             key.revoked_at = key.revoked_at or at
             return key
 
-    def rotate(self, tenant_id: uuid.UUID, key_id: uuid.UUID, overlap: timedelta) -> NewKey:
+    def rotate(
+        self, tenant_id: uuid.UUID, key_id: uuid.UUID, overlap: timedelta, new_id: uuid.UUID | None = None
+    ) -> NewKey:
         """Make a key like this one, for as long as this one was made for; this one ends when `overlap` is over.
 
-        Raises NotFound, and Conflict for a key that has ended.
+        Raises NotFound, Conflict for a key that has ended, AnswerNotKept where the new one is there already.
         """
         at = self._clock()
         with self._database.transaction() as session:
@@ -149,7 +156,7 @@ class Keys:
             if not old.counts(at):
                 raise Conflict("this key has ended; make a new one")
             lasts = old.expires_at - old.created_at if old.expires_at else None
-            new = self._add(session, tenant_id, old.name, Scope(old.scope), at + lasts if lasts else None)
+            new = self._add(session, tenant_id, old.name, Scope(old.scope), at + lasts if lasts else None, new_id)
             old.expires_at = min(at + overlap, old.expires_at or at + overlap)
             return new
 
@@ -192,13 +199,21 @@ class Keys:
             log.warning("key.use_not_noted", key_id=str(key.id), error=type(error.orig).__name__)
 
     def _add(
-        self, session: Session, tenant_id: uuid.UUID, name: str, scope: Scope, expires_at: datetime | None
+        self,
+        session: Session,
+        tenant_id: uuid.UUID,
+        name: str,
+        scope: Scope,
+        expires_at: datetime | None,
+        key_id: uuid.UUID | None = None,
     ) -> NewKey:
+        if key_id is not None and session.get(ApiKey, key_id) is not None:
+            raise AnswerNotKept(f"the key {key_id} was made, and what it is was told once: rotate it, or revoke it")
         prefix = _random(PREFIX_LENGTH)
         body = f"{MARK}_{prefix}_{_random(SECRET_LENGTH)}"
         text = body + _checksum(body)
         key = ApiKey(
-            id=uuid.uuid4(),
+            id=key_id or uuid.uuid4(),
             tenant_id=tenant_id,
             name=name,
             prefix=prefix,

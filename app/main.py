@@ -16,7 +16,7 @@ from app import errors
 from app.auth import Door
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, datasets, jobs, keys, service
+from app.routes import artifacts, control, datasets, jobs, keys, service
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -45,7 +45,7 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    routers = (datasets.router, jobs.router, artifacts.router, keys.router, service.router)
+    routers = (datasets.router, jobs.router, control.router, artifacts.router, keys.router, service.router)
     for router in routers:
         app.include_router(router)
     app.add_middleware(Door, routes=[route for router in routers for route in router.routes])

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, Field, model_validator
 
 from app.clock import now
+from app.fields import ID_EXAMPLE, NO_CONTROLS, TIME_EXAMPLE, Record
 from app.keys import PREFIX_LENGTH, Scope
-from app.schemas import ID_EXAMPLE, NO_CONTROLS, TIME_EXAMPLE, Record
 
 MAX_DAYS = 3650
 MAX_OVERLAP_HOURS = 24 * 30

@@ -17,8 +17,8 @@ from app.errors import NotAcceptable
 from app.views import Chosen
 
 ROWS_AT_ONCE = 8_192
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is run by spreadsheets; it is given an apostrophe (OWASP, CSV injection)."""
+FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")
+"""A text that begins so is run by spreadsheets, the full-width forms too; it is given an apostrophe (CSV injection)."""
 
 
 class SelectionFormat(StrEnum):
@@ -69,6 +69,11 @@ def download(chosen: Chosen, path: Path, wanted: SelectionFormat) -> Download:
         SelectionFormat.PARQUET: _parquet,
     }[wanted]
     return Download(write(chosen, path), MEDIA_TYPES[wanted], f"selection-{chosen.job_id}.{wanted}")
+
+
+def cell(value: object) -> object:
+    """Return what a cell of a CSV file holds: a text that begins a formula is escaped, a number stays one."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _by_preference(accept: str) -> list[str]:
@@ -129,9 +134,7 @@ def _csv(chosen: Chosen, path: Path) -> Iterator[bytes]:
         if chosen.explained:
             nearest = cast(list[dict[str, float]], row["nearest"])
             row["nearest"] = ";".join(f"{each['row']}:{each['similarity']:.4f}" for each in nearest)
-        name = str(row["dataset"])
-        row["dataset"] = f"'{name}" if name.startswith(FORMULA) else name
-        writer.writerow(row.values())
+        writer.writerow(map(cell, row.values()))
         if buffer.tell() > ROWS_AT_ONCE:
             yield buffer.getvalue().encode()
             buffer.seek(0)

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
+    idempotency_seconds: float = Field(
+        24 * 3600, gt=0, description="How long the answer to a request with an Idempotency-Key can be had again."
+    )
     encoders: dict[str, str] = Field(
         dict(KNOWN),
         description='Encoders that jobs may name, as JSON: {"name": "hub:owner/name@commit"}, or "folder:/path" with '

@@ -5,6 +5,7 @@ Keys are made by the service: relative paths with forward slashes. Another store
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from app.failpoints import reach
 from app.jobs import StoredFile
 from fastmtl.artifacts import list_files
 
@@ -66,6 +68,14 @@ class Storage:
         """Remove every file whose key begins with `prefix/`."""
         shutil.rmtree(self.path(prefix), ignore_errors=True)
 
+    def old_folders(self, prefix: str, seconds: float) -> Iterator[Path]:
+        """Yield the folders right below a prefix that nothing was added to for so long."""
+        root = self.path(prefix)
+        for folder in root.iterdir() if root.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if folder.is_dir() and time.time() - folder.stat().st_mtime > seconds:
+                    yield folder
+
     def free_bytes(self) -> int:
         """Return how much still fits."""
         return shutil.disk_usage(self._root).free
@@ -76,5 +86,6 @@ class Storage:
         for file in list_files(folder):
             key = f"{prefix}/{file.name}"
             self.put(folder / file.name, key)
+            reach("storage.stored-one")
             stored.append(StoredFile(file.name, key, file.bytes, file.sha256))
         return stored

@@ -5,14 +5,15 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.clock import now
 from app.db import Database
-from app.errors import Conflict, NotFound
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Role, Status
+from app.models import Dataset, Job, JobDataset, Role
 from app.quotas import admit_job
 from app.schemas import NewJob
 from app.settings import Settings
@@ -25,9 +26,13 @@ MIN_ROWS_ALONE = 2
 """Rows of a primary without a validation dataset: one trains, one is held out."""
 
 
-def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> uuid.UUID:
-    """Create the job and return its id. Raises InvalidConfig naming the field."""
+def submit(
+    database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, request: NewJob, job_id: uuid.UUID
+) -> uuid.UUID:
+    """Create the job of that id, unless it is there, and return the id. Raises InvalidConfig naming the field."""
     with database.reading() as session:
+        if session.get(Job, job_id) is not None:
+            return job_id
         found = _datasets(session, tenant_id, request)
     _check(request, found)
     keys = _keys(found)
@@ -40,18 +45,15 @@ def submit(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.U
         JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
         for position, (each, role) in enumerate(zip(found, roles, strict=True))
     ]
-    job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name=request.name, config=request.config.model_dump(mode="json"))
+    job = Job(
+        id=job_id,
+        tenant_id=tenant_id,
+        name=request.name,
+        config=request.config.model_dump(mode="json"),
+        deadline_at=now() + timedelta(seconds=request.deadline_seconds) if request.deadline_seconds else None,
+        webhook_url=request.webhook_url,
+    )
     return jobs.create(job, members, specs, lambda session: admit_job(session, settings, tenant_id))
-
-
-def cancel(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Cancel a job; twice is the same as once. Raises NotFound, or Conflict where the job has come to its end."""
-    with database.reading() as session:
-        job = session.get(Job, job_id)
-        if job is None or job.tenant_id != tenant_id:
-            raise NotFound(f"there is no job {job_id}")
-    if (status := jobs.cancel(job_id)) is not Status.CANCELLED:
-        raise Conflict(f"the job has {status} and cannot be cancelled any more")
 
 
 def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:

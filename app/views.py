@@ -200,6 +200,7 @@ def _job_out(job: Job) -> JobOut:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        deadline_at=job.deadline_at,
         datasets=[_dataset_out(each) for each in job.datasets],
         steps=[_step_out(link) for link in job.steps],
         progress=1.0 if job.status == Status.SUCCEEDED else min(1.0, done / total),
@@ -210,6 +211,7 @@ def _job_out(job: Job) -> JobOut:
             self=f"/v1/jobs/{job.id}",
             selection=f"/v1/jobs/{job.id}/selection",
             artifacts=f"/v1/jobs/{job.id}/artifacts",
+            events=f"/v1/jobs/{job.id}/events",
         ),
     )
 

@@ -47,9 +47,10 @@ def measure(mib: int) -> dict[str, float]:
     """Upload `mib` MiB; return growth and speed."""
     with tempfile.TemporaryDirectory() as home, EmbeddedStack(Path(home), port=0) as stack:
         api = next(p for p in psutil.process_iter() if _is_api(p, home))
-        httpx2.get(f"{stack.url}/v1/datasets").raise_for_status()
+        key = {"Authorization": f"Bearer {stack.key}"}
+        httpx2.get(f"{stack.url}/v1/datasets", headers=key).raise_for_status()
         before, began = peak(api.pid), time.monotonic()
-        answer = httpx2.post(f"{stack.url}/v1/datasets", content=rows(mib * MIB), timeout=900)
+        answer = httpx2.post(f"{stack.url}/v1/datasets", content=rows(mib * MIB), timeout=900, headers=key)
         answer.raise_for_status()
         seconds = time.monotonic() - began
         return {

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 import httpx2
 
 from fastmtl.plan import Json
+from fastmtl.transfer import Sender
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
 KEY_VARIABLE = "FASTMTL_API_KEY"
 FINAL = ("succeeded", "failed", "cancelled")
 
@@ -38,12 +42,21 @@ class Client:
     """Talks to one service; use it as a context manager, or call `close`."""
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", key: str | None = None, timeout_seconds: float = 900
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        timeout_seconds: float = 900,
+        retries: int = 4,
     ) -> None:
-        """`key` is an API key of the service; default: the environment's FASTMTL_API_KEY."""
+        """`key` is an API key of the service; default: the environment's FASTMTL_API_KEY.
+
+        A request is sent again at most `retries` times where the connection fails or the service is busy (429, 503).
+        Each that changes something carries an Idempotency-Key: sent twice, it is done once.
+        """
         key = key or os.environ.get(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.Client(base_url=url.rstrip("/") + "/v1", timeout=timeout_seconds, headers=headers)
+        self._sender = Sender(self._http, retries, timeout_seconds)
 
     def __enter__(self) -> Client:
         """Return the client."""
@@ -119,9 +132,15 @@ class Client:
         return self._json("POST", f"/jobs/{job_id}/cancel")
 
     def watch(self, job_id: str, every_seconds: float = 0.5) -> Iterator[Json]:
-        """Yield the job again and again until it is over; the last is its final state."""
+        """Yield the job again and again until it is over; the last is its final state.
+
+        While nothing but time has changed the service sends it once.
+        """
+        job, etag = {}, ""
         while True:
-            job = self.job(job_id)
+            response = self._sender.send("GET", f"/jobs/{job_id}", headers={"If-None-Match": etag} if etag else {})
+            if response.status_code != 304:
+                job, etag = _body(response), response.headers.get("ETag", "")
             yield job
             if job["status"] in FINAL:
                 return
@@ -133,18 +152,17 @@ class Client:
         return items
 
     def download(self, job_id: str, artifact: str, target: Path | str) -> Path:
-        """Stream a file of a job to `target`; its folder is made where missing."""
+        """Stream a file of a job to `target`; its folder is made where missing.
+
+        A transfer that is cut goes on where it was, in this call or the next. Raises DamagedArtifact where the file is
+        not the one whose SHA-256 the service told. Of a folder comes a tar; SHA256SUMS is the list of all digests.
+        """
         target = Path(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + ".part")
-        with self._http.stream("GET", f"/jobs/{job_id}/artifacts/{artifact}") as response:
-            if response.is_error:
-                response.read()
-                raise _refusal(response)
-            with partial.open("wb") as file:
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-        return partial.replace(target)
+        try:
+            self._sender.fetch(f"/jobs/{job_id}/artifacts/{quote(artifact)}", target)
+        except httpx2.HTTPStatusError as error:
+            raise _refusal(error.response) from error
+        return target
 
     def selection(self, job_id: str, *, explain: bool = False) -> Json:
         """Return the chosen rows: {job, budget, digest, rows: [{rank, dataset, dataset_id, row, score}]}.
@@ -163,12 +181,17 @@ class Client:
             if cursor is None:
                 return
 
-    def _json(self, method: str, path: str, **request: object) -> Json:
-        response = self._http.request(method, path, **request)  # type: ignore[arg-type]
-        if response.is_error:
-            raise _refusal(response)
-        body: Json = response.json()
-        return body
+    def _json(self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: object) -> Json:
+        own = {IDEMPOTENCY_KEY: f'"{uuid.uuid4()}"'} if method == "POST" else {}
+        return _body(self._sender.send(method, path, headers={**own, **(headers or {})}, **request))
+
+
+def _body(response: httpx2.Response) -> Json:
+    """Return the answer. Raises ServiceError."""
+    if response.is_error:
+        raise _refusal(response)
+    body: Json = response.json()
+    return body
 
 
 def _refusal(response: httpx2.Response) -> ServiceError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import MetaData, inspect, text
 
 from app.db import Database, alembic_config
 from app.models import Base
@@ -43,6 +44,24 @@ def test_every_migration_goes_down_and_up_again(migrated: Database):
         seen.append((revision, current(migrated)))
     assert [name if name != "base" else None for name, _ in seen] == [version for _, version in seen]
     assert (tables(migrated), differences(migrated)) == (fresh, [])
+
+
+def test_what_was_there_before_tenants_becomes_the_default_tenants(migrated: Database):
+    move(migrated, "0001", upwards=False)
+    at = "2026-01-01 12:00:00"
+    with migrated.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO datasets VALUES (:id, 'rte', :at, 'classification', 3, 'd', 1, 's', 'k', '{}')",
+            "INSERT INTO jobs (id, name, status, config, created_at) VALUES (:id, 'one', 'queued', '{}', :at)",
+            "INSERT INTO job_datasets VALUES (:id, 0, :id, 'primary', 'rte')",
+        ):
+            connection.execute(text(statement), {"id": uuid.UUID(int=5).hex, "at": at})
+    migrated.migrate()
+    owners = "SELECT t.name FROM tenants t JOIN {} o ON o.tenant_id = t.id"
+    with migrated.engine.connect() as connection:
+        found = [connection.scalars(text(owners.format(name))).all() for name in ("datasets", "jobs")]
+        kept = connection.scalars(text("SELECT key FROM job_datasets")).all()
+    assert (found, kept) == ([["default"], ["default"]], ["rte"])
 
 
 def test_nothing_but_alembics_own_table_is_left_at_the_bottom(migrated: Database):

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
+from app.failpoints import reach
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig
 from fastmtl.plan import Json, StepSpec, Workspace
@@ -35,6 +36,8 @@ def main() -> int:
     def tell(message: Message) -> None:
         channel.write(message.model_dump_json() + "\n")
         channel.flush()
+        if message.progress and 2 * message.progress["done"] >= message.progress["total"]:
+            reach("child.half-way")
 
     try:
         result = _run(request, folder, Reporter(lambda progress: tell(Message(progress=progress))))
@@ -42,6 +45,7 @@ def main() -> int:
         traceback.print_exc()
         tell(describe(error))
         return 1
+    reach("child.computed")
     (folder / RESULT).write_text(json.dumps(result))
     return 0
 
@@ -67,6 +71,7 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
     output = folder / OUTPUT
     output.mkdir()
     device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
+    reach("child.started")
     return pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
 
 

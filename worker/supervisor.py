@@ -24,6 +24,7 @@ import psutil
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from app.failpoints import reach
 from app.jobs import Claim, Jobs
 from app.settings import Settings
 from app.storage import Storage
@@ -102,8 +103,10 @@ class Supervisor:
                 return
             for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
                 self._storage.delete_prefix(_prefix(claim, older))
+            reach("worker.before-child")
             child = self._start(claim, folder)
             outcome = self._watch(claim, child)
+            reach("worker.child-ended")
             self._settle(claim, child, outcome, folder)
         log.info(
             "step.ended",
@@ -197,6 +200,7 @@ class Supervisor:
         prefix = _prefix(claim, claim.fence)
         _patiently(lambda: self._jobs.beat(claim, None))
         files = self._storage.store_folder(folder / OUTPUT, prefix)
+        reach("worker.stored-not-finished")
         if not _patiently(lambda: self._jobs.finish(claim, files, result)):
             self._storage.delete_prefix(prefix)
 

@@ -13,6 +13,7 @@ from celery import signals
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
+from app.failpoints import reach
 from app.jobs import Jobs
 from app.queue import Queue
 from app.settings import Settings
@@ -40,6 +41,7 @@ class Worker:
             return  # the sweep of another worker rings again
         claim = self._jobs.claim(step_id, self.name)
         if claim:
+            reach("worker.claimed")
             self._supervisor.compute(claim)
 
     def sweep(self) -> None:

@@ -15,6 +15,7 @@ SENTENCES = {
     406: "No format that the client accepts.",
     409: "The state that it is in does not allow it.",
     413: "The body is larger than an upload may be.",
+    416: "The file has none of the bytes that Range asks for.",
     422: "Something in the request is wrong; `errors` names the field, and for files the row.",
     429: "Too many requests, or too many jobs at once; Retry-After says when to come again.",
     507: "There is no room for the file; nothing was kept.",

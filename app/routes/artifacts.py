@@ -1,25 +1,32 @@
-"""The files of a job: list, download one, download a folder."""
+"""The files of a job: list, download one, download a folder, and the digests of all."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import Response
 
-from app.archive import Member, tar, tar_bytes
+from app import checksums, etags
+from app.archive import Member, Stored, tar, tar_digest
 from app.auth import Reader
 from app.errors import NotFound
 from app.routes.answers import problems
+from app.routes.download import ANSWERS, Download, Wanted, answer
 from app.routes.jobs import JobId
+from app.routes.route import ServiceRoute
 from app.schemas import ArtifactList
 from app.state import Parts
-from app.views import artifacts_of, media_type, show_artifact
+from app.storage import Storage
+from app.views import StoredArtifact, artifacts_of, media_type, show_artifact
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"], route_class=ServiceRoute)
 
-_FILE = {"schema": {"type": "string", "format": "binary", "description": "The file, or a tar of the folder."}}
+Name = Annotated[str, Path(max_length=1000, description="The file's name, or the first part of some: a folder.")]
+
+HEAD_ANSWERS = {200: {"description": "Size, digest and ETag."}, 304: ANSWERS[304], **problems(404, 422)}
 
 
 @router.get("", operation_id="list_artifacts", summary="List a job's files", responses=problems(404, 422))
@@ -30,42 +37,72 @@ def list_artifacts(parts: Parts, caller: Reader, job_id: JobId) -> ArtifactList:
     )
 
 
+@router.head(
+    f"/{checksums.NAME}",
+    operation_id="head_checksums",
+    summary="Ask for size and digest of the digests",
+    response_class=Response,
+    responses=HEAD_ANSWERS,
+)
+@router.get(
+    f"/{checksums.NAME}",
+    operation_id="get_checksums",
+    summary="Download the digests of a job's files",
+    response_class=Response,
+    responses={
+        **ANSWERS,
+        200: {"description": "The digests.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+def get_checksums(parts: Parts, caller: Reader, job_id: JobId, wish: Wanted) -> Response:
+    """Download the SHA-256 of all files that the job has made so far, as `sha256sum --check` reads them."""
+    found = artifacts_of(parts.database, caller.tenant_id, job_id)
+    text = checksums.listing((each.name, each.artifact.sha256) for each in found).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    return answer(Download([text], checksums.NAME, "text/plain", etags.strong(digest), digest), wish)
+
+
+@router.head(
+    "/{name:path}",
+    operation_id="head_artifact",
+    summary="Ask for size and digest of a file or a folder",
+    response_class=Response,
+    responses=HEAD_ANSWERS,
+)
 @router.get(
     "/{name:path}",
     operation_id="get_artifact",
     summary="Download a file or a folder",
     response_class=Response,
-    responses={
-        200: {"description": "The file.", "content": {"application/octet-stream": _FILE}},
-        206: {"description": "The part that Range asked for.", "content": {"application/octet-stream": _FILE}},
-        416: {"description": "The file is shorter than Range wants."},
-        **problems(400, 404, 422),
-    },
+    responses=ANSWERS,
 )
-def get_artifact(
-    parts: Parts,
-    caller: Reader,
-    job_id: JobId,
-    name: Annotated[str, Path(max_length=1000, description="The file's name, or the first part of some: a folder.")],
-) -> Response:
-    """Download a file, whole or by Range, with its SHA-256 as ETag; of a folder, a tar of all that is below it."""
+def get_artifact(parts: Parts, caller: Reader, job_id: JobId, name: Name, wish: Wanted) -> Response:
+    """Download a file, whole or by Range, with its SHA-256 as ETag and in Repr-Digest; of a folder, a tar of it.
+
+    A download that was cut goes on with Range and If-Range, that of a folder as well.
+    """
     found = artifacts_of(parts.database, caller.tenant_id, job_id)
-    for each in found:
-        if each.name == name:
-            headers = {"ETag": f'"{each.artifact.sha256}"'}
-            path = parts.storage.path(each.artifact.storage_key)
-            return FileResponse(path, media_type=media_type(name), filename=name.rpartition("/")[2], headers=headers)
+    return answer(_file(parts.storage, found, name) or _folder(parts.storage, found, name), wish)
+
+
+def _file(storage: Storage, found: Sequence[StoredArtifact], name: str) -> Download | None:
+    artifact = next((each.artifact for each in found if each.name == name), None)
+    if artifact is None:
+        return None
+    piece = Stored(storage.path(artifact.storage_key), artifact.bytes)
+    filename = name.rpartition("/")[2]
+    return Download([piece], filename, media_type(name), etags.strong(artifact.sha256), artifact.sha256)
+
+
+def _folder(storage: Storage, found: Sequence[StoredArtifact], name: str) -> Download:
+    """Return a tar of all that is below a folder. Raises NotFound."""
     folder = name.rstrip("/") + "/"
     members = [
-        Member(each.name, parts.storage.path(each.artifact.storage_key), each.artifact.bytes)
+        Member(each.name, storage.path(each.artifact.storage_key), each.artifact.bytes, each.artifact.sha256)
         for each in found
         if each.name.startswith(folder)
     ]
     if not members:
         raise NotFound(f"the job has no file {name!r}; GET its artifacts to see those it has")
-    filename = quote(folder.strip("/").replace("/", "-"))
-    headers = {
-        "Content-Disposition": f'attachment; filename="{filename}.tar"',
-        "Content-Length": str(tar_bytes(members)),
-    }
-    return StreamingResponse(tar(members), media_type="application/x-tar", headers=headers)
+    filename = f"{folder.strip('/').replace('/', '-')}.tar"
+    return Download(tar(members), filename, "application/x-tar", etags.strong(tar_digest(members)), None)

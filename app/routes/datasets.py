@@ -9,10 +9,11 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from app.auth import Reader, Writer
 from app.routes.answers import problems
-from app.schemas import DatasetOut, DatasetPage, UploadOptions
+from app.routes.route import ResourceId, ServiceRoute
+from app.schemas_datasets import DatasetOut, DatasetPage, UploadOptions
 from app.state import Parts
 
-router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=ServiceRoute)
 
 _BINARY = {"schema": {"type": "string", "format": "binary", "description": "The file itself."}}
 _FORM = {
@@ -46,6 +47,7 @@ async def create_dataset(
     response: Response,
     parts: Parts,
     caller: Writer,
+    made: ResourceId,
     options: Annotated[UploadOptions, Query()],
     content_type: Annotated[
         str, Header(description="The file's media type, or multipart/form-data.")
@@ -56,7 +58,9 @@ async def create_dataset(
 
     The body is streamed to disk and then read once; what is wrong with it is told by row, and nothing is kept.
     """
-    dataset = await parts.datasets.receive(caller.tenant_id, request.stream(), content_type, content_length, options)
+    dataset = await parts.datasets.receive(
+        caller.tenant_id, request.stream(), content_type, content_length, options, made
+    )
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return dataset
 

@@ -12,22 +12,24 @@ from app.auth import Reader, Writer
 from app.models import Status
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
+from app.routes.download import NO_SNIFFING, disposition
+from app.routes.route import CACHING, ResourceId, ServiceRoute
 from app.schemas import JobOut, JobPage, NewJob, SelectionOut
 from app.selection_file import SelectionFormat, download, negotiate
 from app.state import Parts
-from app.submit import cancel, submit
+from app.submit import submit
 from app.views import chosen_rows, page_of_jobs, show_job
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ServiceRoute)
 
 JobId = Annotated[uuid.UUID, Path(description="The job's id.")]
 _ROWS = {"schema": {"type": "string", "description": "The chosen rows."}}
 
 
 @router.post("", status_code=202, operation_id="create_job", summary="Submit a job", responses=problems(400, 422))
-def create_job(parts: Parts, caller: Writer, request: NewJob, response: Response) -> JobOut:
+def create_job(parts: Parts, caller: Writer, made: ResourceId, request: NewJob, response: Response) -> JobOut:
     """Submit a selection job; it is then worked on in the background."""
-    job_id = submit(parts.database, parts.jobs, parts.settings, caller.tenant_id, request)
+    job_id = submit(parts.database, parts.jobs, parts.settings, caller.tenant_id, request, made)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return show_job(parts.database, caller.tenant_id, job_id)
 
@@ -48,19 +50,6 @@ def list_jobs(
 @router.get("/{job_id}", operation_id="get_job", summary="Watch a job", responses=problems(404, 422))
 def get_job(parts: Parts, caller: Reader, job_id: JobId) -> JobOut:
     """Return a job as it stands: steps, progress, time left, what was chosen so far, the error if there is one."""
-    return show_job(parts.database, caller.tenant_id, job_id)
-
-
-@router.post(
-    "/{job_id}/cancel",
-    status_code=202,
-    operation_id="cancel_job",
-    summary="Cancel a job",
-    responses=problems(404, 409, 422),
-)
-def cancel_job(parts: Parts, caller: Writer, job_id: JobId) -> JobOut:
-    """Stop a job; what is done of it stays. Cancelling twice is the same as once."""
-    cancel(parts.database, parts.jobs, caller.tenant_id, job_id)
     return show_job(parts.database, caller.tenant_id, job_id)
 
 
@@ -94,10 +83,12 @@ def get_selection(
 
     With `explain` each also has its percentile in its dataset and the primary's rows nearest to it; in CSV those are
     one cell, `row:similarity` with semicolons between.
-    In CSV a dataset's name that begins like a formula is given an apostrophe in front.
+    In CSV a text that begins like a formula (with =, +, -, @, their full-width forms, a tab or a line's end) is given
+    an apostrophe in front, so that no spreadsheet runs it; numbers are left alone. The other formats change nothing.
     """
     wanted = negotiate(file_format, accept)
     chosen = chosen_rows(parts.database, caller.tenant_id, job_id, explain=explain)
     found = download(chosen, parts.storage.path(chosen.storage_key), wanted)
-    headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Vary": "Accept"}
+    headers = {**CACHING, "Vary": "Accept, Authorization", **NO_SNIFFING}
+    headers["Content-Disposition"] = disposition(found.filename)
     return StreamingResponse(found.body, media_type=found.media_type, headers=headers)

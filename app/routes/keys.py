@@ -11,11 +11,12 @@ from fastapi import APIRouter, Path, Response
 from app.auth import Admin, Reader
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
+from app.routes.route import ResourceId, ServiceRoute
 from app.schemas_access import KeyOut, KeyPage, KeyRequest, NewKeyOut, RotateRequest, SelfOut
 from app.state import Parts
 from app.views_access import show_key, show_new_key, show_self
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=ServiceRoute)
 
 KeyId = Annotated[uuid.UUID, Path(description="The key's id.")]
 NOWHERE = "no-store"
@@ -30,11 +31,13 @@ def list_keys(parts: Parts, caller: Admin, limit: Limit = 50, cursor: Cursor = N
 
 
 @router.post("", status_code=201, operation_id="create_key", summary="Make an API key", responses=problems(400, 422))
-def create_key(parts: Parts, caller: Admin, request: KeyRequest, response: Response) -> NewKeyOut:
+def create_key(parts: Parts, caller: Admin, made: ResourceId, request: KeyRequest, response: Response) -> NewKeyOut:
     """Make a key of the tenant. The answer is the only one that shows it."""
     response.headers["Cache-Control"] = NOWHERE
-    made = parts.keys.create(caller.tenant_id, request.name, request.scope, request.ends(), caller.scope)
-    return show_new_key(made)
+    ends = request.ends()
+    return show_new_key(
+        parts.keys.create(caller.tenant_id, request.name, request.scope, ends, giver=caller.scope, key_id=made)
+    )
 
 
 @router.get("/self", operation_id="get_self", summary="Who am I?", responses=problems())
@@ -51,12 +54,17 @@ def get_self(parts: Parts, caller: Reader) -> SelfOut:
     responses=problems(400, 404, 409, 422),
 )
 def rotate_key(
-    parts: Parts, caller: Admin, key_id: KeyId, response: Response, request: RotateRequest | None = None
+    parts: Parts,
+    caller: Admin,
+    key_id: KeyId,
+    made: ResourceId,
+    response: Response,
+    request: RotateRequest | None = None,
 ) -> NewKeyOut:
     """Make a key like this one, to be used instead; this one still counts for a while and then ends by itself."""
     response.headers["Cache-Control"] = NOWHERE
     overlap = timedelta(hours=(request or RotateRequest()).overlap_hours)
-    return show_new_key(parts.keys.rotate(caller.tenant_id, key_id, overlap))
+    return show_new_key(parts.keys.rotate(caller.tenant_id, key_id, overlap, made))
 
 
 @router.delete("/{key_id}", operation_id="revoke_key", summary="Revoke an API key", responses=problems(404, 409, 422))

@@ -7,12 +7,13 @@ from sqlalchemy import text
 
 from app.auth import Reader
 from app.routes.answers import problems
+from app.routes.route import ServiceRoute
 from app.schemas import Health, Options
 from app.state import Parts
 from fastmtl import methods, selectors
 from fastmtl.config import PRESETS, Frozen, JobConfig
 
-router = APIRouter(prefix="/v1", tags=["service"])
+router = APIRouter(prefix="/v1", tags=["service"], route_class=ServiceRoute)
 
 
 @router.get("/health", operation_id="health", summary="Is it alive?")

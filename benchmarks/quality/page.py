@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -23,6 +24,8 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 PLANTED = Path(__file__).parent / "planted.jsonl"
 LEAKS = ROOT / "benchmarks" / "results" / "leaks.jsonl"
 PRIMARIES = ("rte", "mrpc", "stsb")
+BUDGETS = (500, 125)
+"""The first is that of the costs and the figure."""
 MEASURABLE_SECONDS = 0.1
 """Of scoring; below it a rate says nothing."""
 BASELINES = ("primary_only", "random_balanced")
@@ -37,7 +40,7 @@ def read(path: Path) -> list[Json]:
 
 def tables(results: Sequence[Json], planted: Sequence[Json], leaks: Sequence[Json]) -> dict[str, str]:
     """Return every table of the page as Markdown, by name."""
-    found = {f"{primary}": gains_table(results, primary) for primary in PRIMARIES}
+    found = {f"{each} {budget}": gains_table(results, each, budget) for each in PRIMARIES for budget in BUDGETS}
     return {
         **found,
         "planted": planted_table(planted),
@@ -50,12 +53,15 @@ def tables(results: Sequence[Json], planted: Sequence[Json], leaks: Sequence[Jso
     }
 
 
-def arms_of(results: Iterable[Json], primary: str, guard: str = "near") -> dict[str, Json]:
-    """Return, by arm, its summary, its gains and its cost, from all jobs on a primary; a later line wins."""
+def arms_of(results: Iterable[Json], primary: str, guard: str = "near", budget: int = BUDGETS[0]) -> dict[str, Json]:
+    """Return, by arm, its summary, its gains and its cost, from all jobs of a budget on a primary; a later line wins.
+
+    With another budget the primary alone takes another number of steps too, so nothing is compared across budgets.
+    """
     found: dict[str, Json] = {}
     for line in results:
         config = line["report"]["config"]
-        if line["primary"] != primary or config["leak_guard"] != guard:
+        if (line["primary"], config["leak_guard"], config["budget"]) != (primary, guard, budget):
             continue
         report = line["report"]
         for arm, summary in report["arms"].items():
@@ -77,9 +83,9 @@ def whole(arms: Mapping[str, Json]) -> dict[str, Json]:
     return dict(sorted(named.items(), key=lambda item: -item[1]["metrics"][item[1]["headline"]]))
 
 
-def gains_table(results: Sequence[Json], primary: str) -> str:
+def gains_table(results: Sequence[Json], primary: str, budget: int) -> str:
     """Return what every arm reached on a primary, and its gains."""
-    arms = whole(arms_of(results, primary))
+    arms = whole(arms_of(results, primary, budget=budget))
     rows = []
     for name, arm in arms.items():
         headline = arm["headline"]
@@ -142,12 +148,13 @@ def curve_table(results: Sequence[Json]) -> str:
 def leaks_table(results: Sequence[Json]) -> str:
     """Return each arm with the leak guard on and off."""
     rows = []
-    for primary in PRIMARIES:
-        on, off = (arms_of(results, primary, guard) for guard in ("near", "off"))
+    for primary, budget in product(PRIMARIES, BUDGETS):
+        on, off = (arms_of(results, primary, guard, budget) for guard in ("near", "off"))
         for name in [each for each in off if each in on and each != "primary_only"]:
             figures = [_figure(side[name]) for side in (on, off)]
-            rows.append([primary.upper(), f"`{name}`", *figures, interval(off[name]["gains"]["primary_only"])])
-    return markdown(["primary", "arm", "guard on", "guard off", "gain over primary only, guard off"], rows)
+            gain = interval(off[name]["gains"]["primary_only"])
+            rows.append([primary.upper(), str(budget), f"`{name}`", *figures, gain])
+    return markdown(["primary", "budget", "arm", "guard on", "guard off", "gain over primary only, guard off"], rows)
 
 
 def planted_leaks_table(leaks: Sequence[Json]) -> str:
@@ -196,8 +203,9 @@ def chosen_table(results: Sequence[Json]) -> str:
             shares = sorted(counts.items(), key=lambda item: -item[1]["selected"])
             told = ", ".join(f"{key} {count['selected']}" for key, count in shares if count["selected"])
             leaked = sum(count["leaked"] for count in counts.values())
-            rows.append([line["primary"].upper(), f"`{label(report['config'])}`", told, str(leaked)])
-    return markdown(["primary", "method", "chosen rows", "kept out as leaks"], rows)
+            config = report["config"]
+            rows.append([line["primary"].upper(), str(config["budget"]), f"`{label(config)}`", told, str(leaked)])
+    return markdown(["primary", "budget", "method", "chosen rows", "kept out as leaks"], rows)
 
 
 def cost_table(results: Sequence[Json]) -> str:

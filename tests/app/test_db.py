@@ -15,13 +15,23 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.db import Database
-from app.models import Job, JobStep
+from app.models import Job, JobStep, Tenant
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
+TENANT = uuid.UUID(int=7)
+
+
+@pytest.fixture
+def database(database: Database) -> Database:
+    with database.transaction() as session:
+        session.add(Tenant(id=TENANT, name="ada's", created_at=NOON))
+    return database
+
+
 def job(created_at: datetime = NOON) -> Job:
-    return Job(id=uuid.uuid4(), name="a job", status="queued", config={}, created_at=created_at)
+    return Job(id=uuid.uuid4(), tenant_id=TENANT, name="a job", status="queued", config={}, created_at=created_at)
 
 
 def count(database: Database) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from lives import CHAIN, CHOSEN, NOON, OUT_OF_MEMORY, SCORE, SELECT, TRAIN, World, spec
@@ -20,16 +21,18 @@ def world(database: Database) -> World:
 
 
 # One line a status: what each event makes of it. `late` is a sweep after the lease ran out, `again` a new job that
-# needs the same step, `error` a failure that another attempt may mend, `fatal` one that it may not.
+# needs the same step, `error` a failure that another attempt may mend, `fatal` one that it may not. A step is `resting`
+# that was running when its job was paused.
 RULES = """
-event      claim      beat       finish     error      fatal      give_back  sweep      late       cancel     again
-waiting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    cancelled  waiting
-queued     running    queued     queued     queued     queued     queued     queued     queued     cancelled  queued
-running    running    running    succeeded  queued     failed     queued     running    queued     cancelled  running
-succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded
-failed     failed     failed     failed     failed     failed     failed     failed     failed     failed     queued
-cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  queued
-"""
+event      claim      beat       finish     error      fatal      give_back  sweep      late       cancel     again      pause      resume     retry
+waiting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    cancelled  waiting    waiting    waiting    waiting
+queued     running    queued     queued     queued     queued     queued     queued     queued     cancelled  queued     waiting    queued     queued
+running    running    running    succeeded  queued     failed     queued     running    queued     cancelled  running    waiting    running    running
+succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded  succeeded
+failed     failed     failed     failed     failed     failed     failed     failed     failed     failed     queued     failed     failed     queued
+cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  cancelled  queued     cancelled  cancelled  queued
+resting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    waiting    cancelled  queued     waiting    queued     waiting
+"""  # noqa: E501
 _, EVENTS, *ROWS = (line.split() for line in RULES.splitlines())
 TRANSITIONS = [(row[0], event, after) for row in ROWS for event, after in zip(EVENTS[1:], row[1:], strict=True)]
 
@@ -39,7 +42,7 @@ def test_an_event_moves_a_step_as_the_table_says(world: World, before: str, even
     job_id = world.create([TRAIN, SCORE])
     step = SCORE if before == "waiting" else TRAIN
     claim = bring_to(world, job_id, step, before)
-    assert world.step(step).status == before
+    assert world.step(step).status == ("waiting" if before == "resting" else before)
 
     happen(world, job_id, step, claim, event)
 
@@ -49,7 +52,7 @@ def test_an_event_moves_a_step_as_the_table_says(world: World, before: str, even
 def bring_to(world: World, job_id: uuid.UUID, step, status: str) -> Claim:
     """Bring the step to a status; return the claim that did, or one that guesses the fence."""
     if status in ("waiting", "queued"):
-        return Claim(world.step(step).id, 0, 1, step, {}, {})
+        return Claim(world.step(step).id, 0, 1, step, {}, {}, world.tenant, ())
     claim = world.claim(step)
     if status == "succeeded":
         world.jobs.finish(claim, [], {})
@@ -57,6 +60,8 @@ def bring_to(world: World, job_id: uuid.UUID, step, status: str) -> Claim:
         world.jobs.fail(claim, OUT_OF_MEMORY, again=False)
     if status == "cancelled":
         world.jobs.cancel(job_id)
+    if status == "resting":
+        world.jobs.pause(job_id)
     return claim
 
 
@@ -75,6 +80,9 @@ def happen(world: World, job_id: uuid.UUID, step, claim: Claim, event: str) -> N
         "late": jobs.sweep,
         "cancel": lambda: jobs.cancel(job_id),
         "again": lambda: world.create([TRAIN, SCORE]),
+        "pause": lambda: jobs.pause(job_id),
+        "resume": lambda: jobs.resume(job_id),
+        "retry": lambda: jobs.retry(job_id),
     }[event]()
 
 
@@ -117,7 +125,7 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
     score = spec("score", train)
     object.__setattr__(score, "datasets", ("digest-1", "digest-gone"))
     with world.database.transaction() as session:
-        session.add(dataset("digest-1", "datasets/1.parquet"))
+        session.add(dataset(world.tenant, "digest-1", "datasets/1.parquet"))
     world.create([train, score])
     world.jobs.finish(world.claim(train), [StoredFile("model.safetensors", "steps/1/model", 7, "5ha")], {})
     claim = world.claim(score)
@@ -156,8 +164,8 @@ def test_what_a_job_chose_is_noted_when_its_select_step_is_done_and_not_later(wo
 
 def test_a_job_keeps_its_datasets_in_order(world: World):
     with world.database.transaction() as session:
-        session.add_all([one := dataset("1", "k1"), two := dataset("2", "k2")])
-    job = Job(id=uuid.uuid4(), name="", config={})
+        session.add_all([one := dataset(world.tenant, "1", "k1"), two := dataset(world.tenant, "2", "k2")])
+    job = Job(id=uuid.uuid4(), tenant_id=world.tenant, name="", config={})
     world.jobs.create(job, [link(0, two, Role.PRIMARY, "rte"), link(1, one, Role.AUXILIARY, "mnli")], [TRAIN])
     with world.database.reading() as session:
         found = session.get_one(Job, job.id).datasets
@@ -230,8 +238,9 @@ def test_the_life_of_an_unknown_job_or_step_is_refused(world: World):
         world.jobs.cancel(uuid.uuid4())
 
 
-def dataset(digest: str, storage_key: str) -> Dataset:
-    known = {"name": "", "created_at": NOON, "kind": "classification", "rows": 3, "summary": {}}
+def dataset(tenant_id: uuid.UUID, digest: str, storage_key: str) -> Dataset:
+    known: dict[str, Any] = {"name": "", "created_at": NOON, "kind": "classification", "rows": 3, "summary": {}}
+    known["tenant_id"] = tenant_id
     return Dataset(id=uuid.uuid4(), digest=digest, storage_key=storage_key, source_bytes=1, source_sha256="", **known)
 
 

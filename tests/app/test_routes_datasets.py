@@ -180,6 +180,7 @@ def test_a_database_that_fails_is_said_and_leaves_nothing(
 
 def test_a_reader_that_takes_too_long_is_ended(tmp_path):
     with api(tmp_path, parser_timeout_seconds=0.01) as client:
+        Api(client, tmp_path)
         answer = client.post("/v1/datasets", content=CSV)
         assert (answer.status_code, "took more than 0.01 s" in answer.json()["detail"]) == (422, True)
 

@@ -51,9 +51,11 @@ class World:
         self.jobs = Jobs(database, self.bell, self.settings, self.clock)
         self.tenant = self.add_tenant("ada's")
 
-    def create(self, specs: Sequence[StepSpec]) -> uuid.UUID:
-        """Create a job of these steps."""
-        return self.jobs.create(new_job(self.tenant), [], specs)
+    def create(self, specs: Sequence[StepSpec], deadline: float | None = None) -> uuid.UUID:
+        """Create a job of these steps, to be over in so many seconds."""
+        job = new_job(self.tenant)
+        job.deadline_at = self.clock() + timedelta(seconds=deadline) if deadline else None
+        return self.jobs.create(job, [], specs)
 
     def add_tenant(self, name: str) -> uuid.UUID:
         tenant = Tenant(id=uuid.uuid4(), name=name, created_at=NOON)
@@ -70,7 +72,11 @@ class World:
     def finish(self, *specs: StepSpec) -> None:
         """Claim and finish steps, one after another."""
         for spec in specs:
-            assert self.jobs.finish(self.claim(spec), [], CHOSEN if spec.kind == "select" else {})
+            self.finish_claim(self.claim(spec))
+
+    def finish_claim(self, claim: Claim) -> None:
+        """Finish a claimed step."""
+        assert self.jobs.finish(claim, [], CHOSEN if claim.spec.kind == "select" else {})
 
     def step(self, spec: StepSpec) -> Step:
         """Return the step as another connection sees it."""
