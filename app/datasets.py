@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 from app.cursors import Page, newest_first
 from app.db import Database
 from app.digests import Declared, check_sha256
-from app.errors import NotFound
+from app.errors import NotFound, QuotaExceeded
 from app.models import Dataset, Json
 from app.parser import Parser
+from app.quotas import admit_upload, foresee_upload
 from app.receive import Received, boundary_of, patiently, receive_form, receive_raw, too_large
 from app.schemas_datasets import DatasetOut
 from app.schemas_uploads import UploadOptions
@@ -65,10 +66,12 @@ class Datasets:
     ) -> DatasetOut:
         """Receive a body and keep it as the dataset of that id, unless that is there. On any error nothing is kept.
 
-        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, Stalled, DigestMismatch, OSError.
+        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, Stalled, DigestMismatch, QuotaExceeded, OSError.
         """
         length = int(headers.get("Content-Length", 0))
-        self.check_length(length, of_file=not content_type.startswith(MULTIPART))
+        is_form = content_type.startswith(MULTIPART)
+        self.check_length(length, of_file=not is_form)
+        await asyncio.to_thread(self.foresee, tenant_id, 1 if is_form else max(1, length), dataset_id)
         declared = Declared(headers)
         body = declared.watch(patiently(stream, self._settings.upload_idle_seconds))
         async with in_thread(self._storage.incoming()) as folder:
@@ -119,6 +122,15 @@ class Datasets:
             return await receive_form(body, path, limit, check_room, boundary_of(content_type))
         return await receive_raw(body, path, limit, check_room)
 
+    def foresee(self, tenant_id: uuid.UUID, size: int, dataset_id: uuid.UUID | None = None) -> None:
+        """Refuse what will not fit before it comes; a second attempt at what is there adds nothing.
+
+        Raises QuotaExceeded.
+        """
+        with self._database.reading() as session:
+            if dataset_id is None or session.get(Dataset, dataset_id) is None:
+                foresee_upload(session, self._settings, tenant_id, size)
+
     async def _adopt(
         self,
         tenant_id: uuid.UUID,
@@ -145,13 +157,15 @@ class Datasets:
         try:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
+                admit_upload(session, self._settings, dataset.tenant_id, dataset.source_bytes, dataset.rows)
                 session.add(dataset)
                 session.flush()
                 if also is not None:
                     also(session, dataset.id)
         except BaseException as error:
             self._storage.delete_prefix(prefix)
-            known = self._find(dataset.tenant_id, dataset.id) if isinstance(error, IntegrityError) else None
+            again = isinstance(error, IntegrityError | QuotaExceeded)
+            known = self._find(dataset.tenant_id, dataset.id) if again else None
             if known is None:
                 raise
             return known

@@ -3,8 +3,11 @@
 ApiError                     everything below; carries status, slug and title
 ├── Unauthorized             401  no key, or one that does not count
 ├── Forbidden                403  a key that may not do this
-├── NotFound                 404  no such dataset, job or artifact
-├── Conflict                 409  the job's state does not allow it
+├── QuotaExceeded            403  the tenant keeps as much as it may
+│   └── TooManyJobs          429  as many of its jobs are not over as may be
+├── RateLimited              429  more requests than may come in a while
+├── NotFound                 404  no such dataset, job, artifact or key
+├── Conflict                 409  the state of the thing does not allow it
 ├── NotAcceptable            406  no format that the client accepts
 ├── Gone                     410  it was there and is not any more
 ├── BodyTooLarge             413  more bytes than one upload may have
@@ -32,9 +35,9 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import structlog
 from fastapi import FastAPI, Request
@@ -45,8 +48,6 @@ from sqlalchemy.exc import InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.schemas import NewJob
-from app.schemas_uploads import UploadOptions
 from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName, cut
 
 log = structlog.get_logger()
@@ -90,6 +91,39 @@ class Forbidden(ApiError):
     status, slug, title = 403, "forbidden", "Not with this key"
 
 
+class QuotaExceeded(ApiError):
+    """The tenant has as much as it may have; `field` is what of: bytes, rows or live_jobs."""
+
+    status, slug, title = 403, "quota-exceeded", "More than the quota"
+
+    def __init__(self, detail: str, field: str, used: int, limit: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail, [{"message": detail, "field": field, "used": used, "limit": limit}], headers)
+
+
+class TooManyJobs(QuotaExceeded):
+    """As many jobs of the tenant are not over as may be: one of them has to end first."""
+
+    status = 429
+
+    def __init__(self, detail: str, used: int, limit: int, retry_seconds: int) -> None:
+        super().__init__(detail, "live_jobs", used, limit, {"Retry-After": str(retry_seconds)})
+
+
+class RateLimited(ApiError):
+    """More requests than the limit came within its window; `seconds` until there is room again."""
+
+    status, slug, title = 429, "rate-limited", "Too many requests"
+
+    def __init__(self, detail: str, limit: int, window: int, seconds: int) -> None:
+        told = {
+            "Retry-After": str(seconds),
+            # draft-ietf-httpapi-ratelimit-headers-10
+            "RateLimit-Policy": f'"requests";q={limit};w={window}',
+            "RateLimit": f'"requests";r=0;t={seconds}',
+        }
+        super().__init__(detail, headers=told)
+
+
 class NotFound(ApiError):
     """There is nothing by that id or name."""
 
@@ -97,7 +131,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """The state of the job does not allow it."""
+    """The state of the thing does not allow it."""
 
     status, slug, title = 409, "conflict", "Not in this state"
 
@@ -279,6 +313,21 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
+def answer(error: ApiError) -> JSONResponse:
+    """Return the problem of a refusal."""
+    body = {**problem_of(error), **error.members}
+    return JSONResponse(body, error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+def unavailable(request: Request, error: Exception) -> JSONResponse:
+    """Answer where the database has no room or cannot be reached: the transaction was rolled back."""
+    if "disk is full" in str(error) or "No space left" in str(error):
+        return problem(507, DiskFull.slug, DiskFull.title, "the database's disk is full; nothing was kept")
+    log.error("database.failed", method=request.method, path=request.url.path, error=str(error))
+    told = "the database did not answer; nothing was changed, try again in a moment"
+    return problem(503, "unavailable", "Not available now", told, headers={"Retry-After": "5"})
+
+
 def problem_of(error: ApiError | FastMTLError) -> Json:
     """Return what an error is answered with, in the form of RFC 9457."""
     if isinstance(error, ApiError):
@@ -307,7 +356,7 @@ def _body(status: int, slug: str, title: str, detail: str, errors: Sequence[Json
 
 async def _api_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return JSONResponse(problem_of(error), error.status, error.headers, media_type=MEDIA_TYPE)
+    return answer(error)
 
 
 async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
@@ -316,10 +365,11 @@ async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(told, told["status"], media_type=MEDIA_TYPE)
 
 
-async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     """Name the field as the client wrote it; for one that is not known, the near one."""
     assert isinstance(error, RequestValidationError)
-    errors = [_describe(each) for each in error.errors()[:MAX_ERRORS]]
+    model = _model_of(request.scope["endpoint"])
+    errors = [_describe(each, model) for each in error.errors()[:MAX_ERRORS]]
     told = f"{errors[0]['field']}: {errors[0]['message']}" + (f" (and {len(errors) - 1} more)" if errors[1:] else "")
     return problem(422, "invalid-request", "The request is not valid", told, errors)
 
@@ -343,12 +393,8 @@ async def _os_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer where the database has no room or cannot be reached: the transaction was rolled back."""
-    if "disk is full" in str(error) or "No space left" in str(error):
-        return problem(507, DiskFull.slug, DiskFull.title, "the database's disk is full; nothing was kept")
-    log.error("database.failed", method=request.method, path=request.url.path, error=str(error))
-    told = "the database did not answer; nothing was changed, try again in a moment"
-    return problem(503, "unavailable", "Not available now", told, headers={"Retry-After": "5"})
+    assert isinstance(error, OperationalError)
+    return unavailable(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -359,12 +405,18 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _describe(error: Json) -> Json:
+def _model_of(endpoint: Callable[..., object]) -> type[BaseModel]:
+    """Return the model that an operation reads its body or its query into."""
+    read = [hint for name, hint in get_type_hints(endpoint).items() if name != "return"]
+    return next((each for each in read if isinstance(each, type) and issubclass(each, BaseModel)), BaseModel)
+
+
+def _describe(error: Json, model: type[BaseModel]) -> Json:
     """Turn one of pydantic's errors into {field, message}."""
     where, *path = [str(part) for part in error["loc"]]
     field = ".".join(path) or where
     if error["type"] == "extra_forbidden":
-        known = _fields_at(UploadOptions if where == "query" else NewJob, path[:-1])
+        known = _fields_at(model, path[:-1])
         near = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return {"field": field, "message": f"unknown field {path[-1]!r}{hint}", "known": known}

@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from app import errors
+from app.auth import Door
 from app.jobs import Bell
 from app.metrics import RequestMetrics, process_registry, served
 from app.queue import Queue
 from app.requests_log import SIGNS_OF_LIFE, RequestLog
-from app.routes import artifacts, control, datasets, estimate, events, jobs, service, uploads, webhooks
+from app.routes import artifacts, control, datasets, estimate, events, jobs, keys, service, uploads, webhooks
 from app.schemas import Problem
 from app.settings import Settings
 from app.standing import Standing
@@ -70,9 +71,12 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         telemetry=_telemetry(traces),
     )
     errors.install(app)
-    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, service):
-        app.include_router(each.router)
+    parts = (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service)
+    routers = [each.router for each in parts]
+    for router in routers:
+        app.include_router(router)
     app.add_middleware(uploads.Tus)
+    app.add_middleware(Door, routes=[route for router in routers for route in router.routes])
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fastmtl.encoders import KNOWN
+from fastmtl.encoders import KNOWN, check_allowed
 
 MIB = 2**20
 
@@ -38,6 +38,18 @@ class Settings(BaseSettings):
     )
     auth: Literal["keys", "off"] = Field(
         "keys", description="Whether a request needs an API key; 'off' is for a loopback address alone."
+    )
+    rate_limit: str | None = Field(
+        "6000/minute",
+        pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
+        description="Requests that a key may send, and an address without a key that counts: 600/minute; or 'off'.",
+    )
+    quota_bytes: int | None = Field(
+        None, ge=0, description="Bytes of uploads that a tenant may keep, unless it has a quota of its own."
+    )
+    quota_rows: int | None = Field(None, ge=0, description="Rows that a tenant may keep, unless it has its own quota.")
+    quota_live_jobs: int | None = Field(
+        None, ge=0, description="Jobs of a tenant that are not over at once, unless it has its own quota."
     )
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
@@ -69,7 +81,8 @@ class Settings(BaseSettings):
     )
     encoders: dict[str, str] = Field(
         dict(KNOWN),
-        description='Encoders that jobs may name, as JSON: {"name": "folder:/path"}; see fastmtl/encoders.py.',
+        description='Encoders that jobs may name, as JSON: {"name": "hub:owner/name@commit"}, or "folder:/path" with '
+        "@sha256:digest where its files may not change; see fastmtl/encoders.py.",
     )
     device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
@@ -117,6 +130,17 @@ class Settings(BaseSettings):
     tracing: Literal["auto", "on", "off"] = Field(
         "auto", description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT says where to."
     )
+
+    @field_validator("rate_limit", mode="before")
+    @classmethod
+    def _none_is_off(cls, value: object) -> object:
+        return None if value in ("", "off") else value
+
+    @field_validator("encoders")
+    @classmethod
+    def _may_be_loaded(cls, value: dict[str, str]) -> dict[str, str]:
+        check_allowed(value)
+        return value
 
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:

@@ -13,6 +13,7 @@ from app.db import Database
 from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.rate_limits import RateLimits
 from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
@@ -33,6 +34,7 @@ class State:
     uploads: Uploads
     keys: Keys
     streams: Streams
+    rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
     readiness: Readiness
@@ -52,8 +54,8 @@ def assemble(settings: Settings, bell: Bell) -> State:
     datasets = Datasets(database, storage, settings)
     uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
-    readiness = Readiness(settings, database, storage)
-    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, open_to, readiness)
+    limits, readiness = RateLimits(settings), Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, limits, open_to, readiness)
 
 
 async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken

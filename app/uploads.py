@@ -134,6 +134,7 @@ class Uploads:
         if length == 0:
             raise InvalidDataset([Problem("the file is empty: a header and rows, or lines of JSON, are needed")])
         self._datasets.check_length(length)
+        self._datasets.foresee(tenant_id, length)
         at = self._clock()
         record = PartialUpload(
             id=uuid.uuid4(),

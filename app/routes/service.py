@@ -7,7 +7,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.auth import Reader
 from app.errors import MEDIA_TYPE, NotReady
+from app.routes.answers import problems
 from app.routes.route import ServiceRoute
 from app.schemas import Options
 from app.schemas_health import Health, Ready
@@ -46,8 +48,8 @@ async def ready(parts: Parts) -> Ready:
     return Ready.model_validate({"status": "ok", **asdict(found)})
 
 
-@router.get("/options", operation_id="options", summary="What can be asked for?")
-def options(parts: Parts) -> Options:
+@router.get("/options", operation_id="options", summary="What can be asked for?", responses=problems())
+def options(parts: Parts, caller: Reader) -> Options:
     """List encoders, methods, selectors, presets, limits and defaults."""
     return Options(
         encoders=sorted(parts.settings.encoders),
