@@ -24,8 +24,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from app.errors import ApiError, Forbidden, Unauthorized, answer, unavailable
+from app.errors import ApiError, Forbidden, Unauthorized
 from app.keys import Caller, Scope
+from app.problems import answer, unavailable
 from app.rate_limits import of_address
 from app.state import State
 

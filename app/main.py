@@ -12,7 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from app import errors
+from app import problems
 from app.auth import Door
 from app.jobs import Bell
 from app.metrics import RequestMetrics, process_registry, served
@@ -70,7 +70,7 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         lifespan=lifespan,
         telemetry=_telemetry(traces),
     )
-    errors.install(app)
+    problems.install(app)
     parts = (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service)
     routers = [each.router for each in parts]
     for router in routers:

@@ -47,7 +47,7 @@ class RequestLog:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
-            # The answer to an unexpected error is complete by now, and `app.errors` has told of it; the server would
+            # The answer to an unexpected error is complete by now, and `app.problems` told of it; the server would
             # tell again. What breaks later than the beginning of an answer nobody has told of.
             if not (exchange.complete and exchange.status == 500):
                 log.exception("request.failed")

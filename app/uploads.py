@@ -33,11 +33,11 @@ from app.errors import (
     KeptProblem,
     NotFound,
     Stalled,
-    problem_of,
 )
 from app.holds import Hold, Holds, locked
 from app.models import Json, PartialUpload
 from app.partial import BeingWritten, PartialFile
+from app.problems import problem_of
 from app.receive import Received, patiently
 from app.schemas_uploads import UploadOptions, UploadState
 from app.settings import Settings
