@@ -57,6 +57,7 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         registry.register(Standing(parts.database, settings))
         with served(registry, settings) as app.state.metrics_port:
             yield
+        await run_in_threadpool(traces.close)
         parts.readiness.close()
         parts.database.close()
 

@@ -110,6 +110,7 @@ class Worker:
             worker.start()
         self.stop()
         self._roll.leave(self.name)
+        self._tracing.close()
         self._database.close()
 
     def stop(self) -> None:
