@@ -31,7 +31,8 @@ class NamesRequest(SpanProcessor):
 def provider(service: str, exporter: SpanExporter | None = None) -> TracerProvider:
     """Return what makes and sends spans; `service` is its name unless OTEL_SERVICE_NAME says another."""
     name = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: f"fastmtl-{service}"}
-    made = TracerProvider(resource=Resource.create(name))
+    # `Tracing.close` ends it, with a bound on the wait that its own handler at exit does not have.
+    made = TracerProvider(resource=Resource.create(name), shutdown_on_exit=False)
     made.add_span_processor(NamesRequest())
     made.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
     return made

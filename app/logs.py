@@ -103,7 +103,8 @@ def _for_machines() -> list[Processor]:
 
 def _order(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's own signature
     """Put first what every line has: people read them too."""
-    return {**{name: event.pop(name) for name in ("timestamp", "level", "event")}, **event}
+    first: EventDict = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return {**first, **event}
 
 
 def _add_more(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401

@@ -59,6 +59,7 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
             async with parts.uploads.tended():
                 yield
                 parts.streams.close()
+        await run_in_threadpool(traces.close)
         parts.readiness.close()
         parts.database.close()
 

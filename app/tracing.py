@@ -7,16 +7,18 @@ a child of the span that rang it: the request's, or that of the step before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from app.probe import Probe
 from app.settings import Settings
 
+CLOSE_SECONDS = 2.0
 PARENT = TraceContextTextMapPropagator()
 
 
@@ -27,9 +29,10 @@ class TracingNotInstalled(Exception):
 class Tracing:
     """Makes spans and carries them on."""
 
-    def __init__(self, provider: TracerProvider | None = None) -> None:
+    def __init__(self, provider: TracerProvider | None = None, send_all: Callable[[], None] | None = None) -> None:
         self.provider = provider
         """None when off."""
+        self._send_all = send_all
         self._tracer = (provider or NoOpTracerProvider()).get_tracer("fastmtl")
 
     def carry(self) -> dict[str, str]:
@@ -51,16 +54,21 @@ class Tracing:
         with self._spanning(name, SpanKind.INTERNAL, attributes, None) as span:
             yield span
 
+    def close(self) -> None:
+        """Send what is left, unless that takes long: a collector that is away must not keep a process from ending."""
+        if self._send_all is not None:
+            with suppress(TimeoutError):
+                Probe(self._send_all, "send-spans").ask(CLOSE_SECONDS)
+
     @contextmanager
     def _spanning(
         self, name: str, kind: SpanKind, attributes: Mapping[str, object], context: Context | None
     ) -> Iterator[Span]:
         known = {f"fastmtl.{key}": value for key, value in attributes.items() if isinstance(value, str | int | float)}
         # An error's message can hold what users wrote: it is marked, and told in the log.
-        started = self._tracer.start_as_current_span(
+        with self._tracer.start_as_current_span(
             name, context, kind, known, record_exception=False, set_status_on_exception=False
-        )
-        with started as span:
+        ) as span:
             try:
                 yield span
             except BaseException:
@@ -79,8 +87,8 @@ def start_tracing(settings: Settings, service: str) -> Tracing:
             f"traces are asked for (FASTMTL_TRACING or OTEL_EXPORTER_OTLP_ENDPOINT), and {error.name} is not "
             "installed: pip install 'fastmtl[tracing]', or set FASTMTL_TRACING=off"
         ) from error
-    provider: TracerProvider = exporting.provider(service)
-    return Tracing(provider)
+    provider = exporting.provider(service)
+    return Tracing(provider, provider.shutdown)
 
 
 def describe(span: Span, failed: bool, **attributes: object) -> None:

@@ -144,6 +144,7 @@ class Worker:
         self.stop()
         self._calibrator.give_way()
         self._roll.leave(self.name)
+        self._tracing.close()
         self._database.close()
 
     def stop(self) -> None:
