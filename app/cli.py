@@ -31,15 +31,11 @@ REPRODUCED = Path("fastmtl-reproduce")
 @app.command()
 def serve() -> None:
     """Serve the API (FASTMTL_HOST, FASTMTL_PORT; see the README for every setting)."""
-    import uvicorn
-
-    from app import logs
-    from app.main import create_app
+    from app import logs, server
     from app.settings import Settings
 
     logs.configure()
-    settings = Settings()
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    server.serve(Settings())
 
 
 @app.command()

@@ -58,8 +58,10 @@ def delete_job(database: Database, storage: Storage, jobs: Jobs, tenant_id: uuid
     A process that ends between the commit and the removal of files leaves files that nothing refers to: the sweep of
     the storage removes those.
     """
-    _status(database, tenant_id, job_id)
+    status = _status(database, tenant_id, job_id)
     receipt = jobs.delete(job_id)
+    if receipt is None:
+        raise Conflict(f"the job is {status}: cancel it first, then delete it")
     for step_id in receipt.step_ids:
         storage.delete_prefix(f"steps/{step_id}")
         storage.delete_prefix(f"checkpoints/{step_id}")

@@ -1,4 +1,4 @@
-"""Pages by cursor: newest first, stable while new rows come in. A cursor is opaque to clients."""
+"""Pages by cursor, stable while new rows come in: newest first, or by number. A cursor is opaque to clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
@@ -41,16 +41,44 @@ def newest_first(
     return Page(list(found[:limit]), None if last is None else _encode(last.created_at, last.id))  # type: ignore[attr-defined]
 
 
+def position_after(number: int) -> str:
+    """Return the cursor of what follows a number, in pages that run upwards."""
+    return _wrap([number])
+
+
+def number_of(cursor: str) -> int:
+    """Return the number that a cursor follows. Raises InvalidConfig for a cursor that is not one of ours."""
+    try:
+        (number,) = _unwrap(cursor)
+        if type(number) is not int or not 0 <= number < 2**63:
+            raise ValueError("no number")
+        return number
+    except (ValueError, TypeError) as error:
+        raise _foreign() from error
+
+
 def _encode(at: datetime, key: uuid.UUID) -> str:
-    return base64.urlsafe_b64encode(json.dumps([at.isoformat(), str(key)]).encode()).decode().rstrip("=")
+    return _wrap([at.isoformat(), str(key)])
 
 
 def _decode(cursor: str) -> tuple[datetime, uuid.UUID]:
     try:
-        at, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        at, key = _unwrap(cursor)
         parsed = datetime.fromisoformat(at)
         if parsed.tzinfo is None:
             raise ValueError("no zone")
         return parsed, uuid.UUID(key)
     except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidConfig("cursor", "this is not a cursor that this service gave; begin without one") from error
+        raise _foreign() from error
+
+
+def _wrap(parts: list[int] | list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def _unwrap(cursor: str) -> Any:  # noqa: ANN401 - whatever a client sent
+    return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+
+
+def _foreign() -> InvalidConfig:
+    return InvalidConfig("cursor", "this is not a cursor that this service gave; begin without one")

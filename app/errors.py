@@ -9,6 +9,7 @@ ApiError                     everything below; carries status, slug and title
 ├── NotFound                 404  no such dataset, job, artifact or key
 ├── Conflict                 409  the state of the thing does not allow it
 ├── NotAcceptable            406  no format that the client accepts
+├── Gone                     410  it was there and is not any more
 ├── BodyTooLarge             413  more bytes than one upload may have
 ├── BrokenUpload             400  the body ended early, or is no form
 ├── RangeNotSatisfiable      416  the file has none of the bytes that Range asks for
@@ -16,7 +17,16 @@ ApiError                     everything below; carries status, slug and title
 ├── KeyReused                422  the key stands for another request
 ├── InFlight                 409  the first request under the key is still being answered
 ├── AnswerNotKept            409  it was done, but its answer cannot be given again
-└── DiskFull                 507  nothing was kept
+├── TooManyStreams           429  the tenant follows as many jobs at once as it may
+├── Busy                     503  the process does as much at once as it may
+├── Stalled                  408  the body stopped coming
+├── DigestMismatch           422  what came is not what was declared
+├── DiskFull                 507  nothing was kept
+├── Locked                   423  another request is writing to the upload
+├── ChecksumMismatch         460  a part is not what was declared (tus)
+├── UnknownTusVersion        412  another version of the protocol (tus)
+├── WrongMediaType           415  a part says that it is something else (tus)
+└── KeptProblem              ...  what an upload was refused for, told again
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
 
@@ -36,13 +46,16 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
+from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName, cut
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 50
+MAX_DETAIL_CHARS, MAX_MESSAGE_CHARS = 5000, 2000
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, its owner's share of it is, or the file system takes no file so large."""
 
 
 class ApiError(Exception):
@@ -175,10 +188,79 @@ class AnswerNotKept(ApiError):
     status, slug, title = 409, "answer-not-kept", "The answer was given once"
 
 
+class TooManyStreams(ApiError):
+    """The tenant follows as many jobs at once as it may."""
+
+    status, slug, title = 429, "too-many-streams", "Too many streams"
+
+
+class Busy(ApiError):
+    """The process does as much at once as it may, or is about to stop."""
+
+    status, slug, title = 503, "unavailable", "Not available now"
+
+
+class Gone(ApiError):
+    """It was there and is not any more."""
+
+    status, slug, title = 410, "gone", "Not there any more"
+
+
+class Stalled(ApiError):
+    """No more of the body came for a while."""
+
+    status, slug, title = 408, "stalled", "The upload stopped"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close"})
+
+
+class DigestMismatch(ApiError):
+    """What came has another digest than was declared; nothing was kept."""
+
+    status, slug, title = 422, "digest-mismatch", "Not what was declared"
+
+
 class DiskFull(ApiError):
     """There is no room for the file; nothing was kept."""
 
     status, slug, title = 507, "disk-full", "No room left"
+
+
+class Locked(ApiError):
+    """Another request is writing to the upload."""
+
+    status, slug, title = 423, "locked", "Being written"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class ChecksumMismatch(ApiError):
+    """A part of an upload has another checksum than was declared; none of it was kept. The status is the protocol's."""
+
+    status, slug, title = 460, "checksum-mismatch", "Not what was declared"
+
+
+class UnknownTusVersion(ApiError):
+    """The client speaks another version of the protocol."""
+
+    status, slug, title = 412, "unknown-tus-version", "Another version of tus"
+
+
+class WrongMediaType(ApiError):
+    """The part of an upload says that it is something else."""
+
+    status, slug, title = 415, "wrong-media-type", "Not the media type of a part"
+
+
+class KeptProblem(ApiError):
+    """Why an upload was refused, as it was told when its last byte came."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(problem["detail"], problem.get("errors", ()))
+        self.status, self.title = problem["status"], problem["title"]
+        self.slug = problem["type"].rpartition(":")[2]
 
 
 STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
@@ -211,15 +293,12 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """Return the answer in the form of RFC 9457."""
-    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail}
-    if errors:
-        body["errors"] = list(errors)
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(_body(status, slug, title, detail, errors), status, headers, media_type=MEDIA_TYPE)
 
 
 def answer(error: ApiError) -> JSONResponse:
     """Return the problem of a refusal."""
-    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
+    return JSONResponse(problem_of(error), error.status, error.headers, media_type=MEDIA_TYPE)
 
 
 def unavailable(request: Request, error: OperationalError) -> JSONResponse:
@@ -231,12 +310,10 @@ def unavailable(request: Request, error: OperationalError) -> JSONResponse:
     return problem(503, "unavailable", "Not available now", told, headers={"Retry-After": "5"})
 
 
-async def _api_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return answer(error)
-
-
-async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+def problem_of(error: ApiError | FastMTLError) -> Json:
+    """Return what an error is answered with, in the form of RFC 9457."""
+    if isinstance(error, ApiError):
+        return _body(error.status, error.slug, error.title, error.detail, error.errors)
     status, slug, title = next(row[1:] for row in STATUS if isinstance(error, row[0]))
     errors: list[Json] = []
     if isinstance(error, InvalidDataset):
@@ -247,7 +324,27 @@ async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
         errors = [{"message": str(error), "field": error.field}]
         if isinstance(error, UnknownName):
             errors[0]["known"] = list(error.known)
-    return problem(status, slug, title, str(error), errors)
+    return _body(status, slug, title, str(error), errors)
+
+
+def _body(status: int, slug: str, title: str, detail: str, errors: Sequence[Json]) -> Json:
+    """Return a problem whose texts are as short as the schema says, whatever a file was made to hold."""
+    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status}
+    body["detail"] = cut(detail, MAX_DETAIL_CHARS)
+    if errors:
+        body["errors"] = [{**each, "message": cut(each["message"], MAX_MESSAGE_CHARS)} for each in errors]
+    return body
+
+
+async def _api_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return answer(error)
+
+
+async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FastMTLError)
+    told = problem_of(error)
+    return JSONResponse(told, told["status"], media_type=MEDIA_TYPE)
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -272,7 +369,7 @@ async def _disconnected(_request: Request, _error: Exception) -> JSONResponse:
 
 async def _os_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
     return await _unexpected(request, error)
 

@@ -9,13 +9,16 @@ nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.models import Event, Job, Json
+from app.db import Database
+from app.models import Event, Job, Json, Status
 
 
 class EventType(StrEnum):
@@ -44,3 +47,25 @@ def add(session: Session, job_id: uuid.UUID, kind: EventType, data: Json, at: da
     number = session.execute(numbered, execution_options={"synchronize_session": False}).scalar_one()
     session.add(Event(job_id=job_id, number=number, at=at, type=kind, data=data))
     return number
+
+
+class News(NamedTuple):
+    """What a reader of a job's log has not seen yet."""
+
+    events: Sequence[Event]
+    """The oldest ones, in order."""
+    over: bool
+    """The job has ended: no event follows those that are there, unless somebody begins it anew."""
+
+
+def read(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID, after: int, limit: int) -> News | None:
+    """Return up to `limit` events after a number; None where the tenant has no such job."""
+    with database.reading() as session:
+        found = session.execute(select(Job.tenant_id, Job.status, Job.last_event).where(Job.id == job_id)).one_or_none()
+        if found is None or found.tenant_id != tenant_id:
+            return None
+        over = Status(found.status).final
+        if found.last_event <= after:  # what most looks of a stream find
+            return News([], over)
+        later = select(Event).where(Event.job_id == job_id, Event.number > after).order_by(Event.number).limit(limit)
+        return News(session.scalars(later).all(), over)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import string
 import uuid
@@ -33,6 +32,7 @@ from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import AnswerNotKept, Conflict, Forbidden, NotFound, Unauthorized
 from app.models import ApiKey, Tenant
+from app.secret import service_secret, write_private
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -105,6 +105,14 @@ class Keys:
         self._note_use(key, at)
         return Caller(key.tenant_id, Scope(key.scope), key.id)
 
+    def counts(self, caller: Caller) -> bool:
+        """Whether the key that let a caller in has not ended since: for answers that go on for long."""
+        if caller.key_id is None:
+            return True
+        with self._database.reading() as session:
+            key = session.get(ApiKey, caller.key_id)
+        return key is not None and key.counts(self._clock())
+
     def create(
         self,
         tenant_id: uuid.UUID,
@@ -175,7 +183,7 @@ class Keys:
             if session.scalar(select(func.count()).select_from(ApiKey)):
                 return None
             made = self._add(session, tenant.id, "first", Scope.ADMIN, None)
-            _write_private(path, made.text + "\n")
+            write_private(path, made.text + "\n")
         return made.text
 
     def _tenant(self, session: Session, name: str, make: bool) -> Tenant:
@@ -228,35 +236,6 @@ class Keys:
 
     def _hash(self, text: str) -> str:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
-
-
-def service_secret(settings: Settings) -> bytes:
-    """Return the secret that hashes and signatures are made with; a file in the home is made where none is set."""
-    if settings.secret:
-        return settings.secret.get_secret_value().encode()
-    path = settings.home / "secret"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_private(path, secrets.token_hex(32), keep=True)
-    return path.read_bytes().strip()
-
-
-def _write_private(path: Path, text: str, *, keep: bool = False) -> None:
-    """Write a file that only its owner reads, whole or not at all; with `keep` one that is there stays."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if not keep:
-        partial.replace(path)
-        return
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass  # another process was first
-    finally:
-        partial.unlink()
 
 
 def _get(session: Session, tenant_id: uuid.UUID, key_id: uuid.UUID) -> ApiKey:

@@ -16,7 +16,7 @@ from app import errors
 from app.auth import Door
 from app.jobs import Bell
 from app.queue import Queue
-from app.routes import artifacts, control, datasets, jobs, keys, service
+from app.routes import artifacts, control, datasets, estimate, events, jobs, keys, service, uploads, webhooks
 from app.schemas import Problem
 from app.settings import Settings
 from app.state import assemble
@@ -38,17 +38,18 @@ def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
         parts = await run_in_threadpool(assemble, settings, bell or Queue(settings))
-        await run_in_threadpool(parts.storage.remove_left)
         app.state.parts = parts
-        yield
+        async with parts.uploads.tended():
+            yield
+            parts.streams.close()
         parts.database.close()
 
     app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     errors.install(app)
-    routers = (datasets.router, jobs.router, control.router, artifacts.router, keys.router, service.router)
-    for router in routers:
-        app.include_router(router)
-    app.add_middleware(Door, routes=[route for router in routers for route in router.routes])
+    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service):
+        app.include_router(each.router)
+    app.add_middleware(Door)
+    app.add_middleware(uploads.Tus)  # around the door: it says which method is meant
     app.middleware("http")(_log_request)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from app import fields
 from app.fields import ID_EXAMPLE, SHA256, Record
 from app.models import Role, Status
+from app.schemas_estimate import JobEstimate
 from fastmtl.config import JobConfig
 
 
@@ -106,9 +107,7 @@ class JobError(Record):
     """Why a job or a step failed."""
 
     type: str = fields.text("Names the kind of error.", "encoder-unavailable")
-    message: str = fields.text(
-        "What went wrong and what to do.", "the package that carries the encoder is not installed", 5000
-    )
+    message: str = fields.text("What went wrong and what to do.", "the encoder's package is not installed", 5000)
     step: str | None = Field(None, description="The step it went wrong in.", examples=["discriminator"])
     field: str | None = Field(None, description="The setting to change.", examples=["config.encoder.max_length"])
 
@@ -159,6 +158,7 @@ class JobOut(Record):
     steps: list[StepOut] = Field(description="Its steps, inputs before outputs.")
     progress: float = fields.share("Share of its work that is done, by cost.")
     seconds_left: float | None = Field(description="Estimated time left, seconds; null if unknown.", examples=[240.0])
+    estimate: JobEstimate | None = Field(description="What was foretold of it; null where nothing was measured then.")
     selection: SelectionSummary | None = Field(description="What was chosen; null until it is.")
     error: JobError | None = Field(description="Why it failed.")
     links: JobLinks = Field(description="Where to go on.")

@@ -53,8 +53,26 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
+    spare_bytes: int = Field(
+        256 * MIB, ge=0, description="Room on the disk that uploads leave free for the database and workers, bytes."
+    )
+    upload_idle_seconds: float = Field(
+        45, gt=0, description="An upload of which nothing more comes for so long is given up, seconds."
+    )
+    upload_hold_seconds: float = Field(
+        60, gt=0, description="A request that writes to an upload in parts and died is over so long after, seconds."
+    )
+    upload_expiry_seconds: float = Field(
+        24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
+    )
+    upload_sweep_seconds: float = Field(
+        30, gt=0, description="How often an API process removes what uploads left that were cut off, seconds."
+    )
+    parsers: int = Field(2, ge=1, description="Uploads that one API process reads at a time; more wait.")
     parser_memory_bytes: int = Field(
-        2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
+        1792 * MIB,
+        ge=256 * MIB,
+        description="Memory of the process that reads an upload, bytes, its code of some 150 MiB not counted.",
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
     idempotency_seconds: float = Field(
@@ -67,12 +85,32 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
+    calibrate: bool = Field(
+        True, description="Whether a worker measures its device at its start where nothing was measured on it yet."
+    )
     lease_seconds: float = Field(30, gt=0, description="A step whose worker is silent this long is given away.")
     heartbeat_seconds: float = Field(10, gt=0, description="How often a worker renews the lease of its step.")
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for steps that nobody took.")
     ring_again_seconds: float = Field(30, gt=0, description="A queued step that nobody took is rung again.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
+    checkpoint_seconds: float = Field(
+        30, gt=0, description="How often a running step keeps what it has done, for an attempt that goes on, seconds."
+    )
+    stall_seconds: float = Field(
+        900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
+    )
+    event_poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a stream of events looks for new ones.")
+    max_event_streams: int = Field(200, ge=1, description="Streams of events that one process keeps open at once.")
+    max_event_streams_per_tenant: int = Field(50, ge=1, description="Those of one tenant among them.")
+    webhook_poll_seconds: float = Field(1, gt=0, le=60, description="How often a worker looks for webhooks to send.")
+    webhook_ports: tuple[int, ...] = Field(
+        (80, 443, 8080, 8443), description="Ports that a webhook may go to, as JSON: [443, 8443]."
+    )
+    webhook_allow_http: bool = Field(False, description="Whether a webhook may go without TLS.")
+    webhook_allow_private: bool = Field(
+        False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
+    )
 
     @field_validator("rate_limit", mode="before")
     @classmethod

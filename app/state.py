@@ -10,11 +10,13 @@ from fastapi import Depends, Request
 
 from app.datasets import Datasets
 from app.db import Database
+from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.rate_limits import RateLimits
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -28,7 +30,9 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    uploads: Uploads
     keys: Keys
+    streams: Streams
     rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
@@ -36,7 +40,7 @@ class State:
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database(settings.database), Storage(settings.storage)
+    database, storage = Database(settings.database), Storage(settings.storage, settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None
@@ -46,7 +50,9 @@ def assemble(settings: Settings, bell: Bell) -> State:
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
     datasets = Datasets(database, storage, settings)
-    return State(settings, database, storage, jobs, datasets, keys, RateLimits(settings), open_to)
+    uploads = Uploads(database, storage, datasets, settings)
+    streams = Streams(database, keys, settings)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, RateLimits(settings), open_to)
 
 
 def _state(request: Request) -> State:

@@ -6,24 +6,36 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.clock import now
 from app.db import Database
+from app.estimate import compact, foretell
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role
 from app.quotas import admit_job
 from app.schemas import NewJob
+from app.schemas_estimate import EstimateOut
 from app.settings import Settings
+from app.webhooks import check_url
 from fastmtl import pipeline
 from fastmtl.datasets import TaskKind
 from fastmtl.errors import InvalidConfig
-from fastmtl.plan import TaskRef
+from fastmtl.plan import StepSpec, TaskRef
 
 MIN_ROWS_ALONE = 2
 """Rows of a primary without a validation dataset: one trains, one is held out."""
+
+
+class Plan(NamedTuple):
+    """A job that could be run: its datasets, the primary first, with what each is called, and its steps."""
+
+    datasets: list[Dataset]
+    keys: dict[uuid.UUID, str]
+    steps: list[StepSpec]
 
 
 def submit(
@@ -33,17 +45,14 @@ def submit(
     with database.reading() as session:
         if session.get(Job, job_id) is not None:
             return job_id
-        found = _datasets(session, tenant_id, request)
-    _check(request, found)
-    keys = _keys(found)
-    refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]
+    if request.webhook_url:
+        check_url(settings, request.webhook_url)
+    plan = _plan(database, settings, tenant_id, request)
     count = len(request.auxiliary)
-    tasks = pipeline.Tasks(refs[0], tuple(refs[1 : 1 + count]), refs[-1] if request.validation else None)
-    specs = pipeline.plan(request.config, tasks, settings.encoders)
     roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
     members = [
-        JobDataset(position=position, dataset_id=each.id, role=role, key=keys[each.id])
-        for position, (each, role) in enumerate(zip(found, roles, strict=True))
+        JobDataset(position=position, dataset_id=each.id, role=role, key=plan.keys[each.id])
+        for position, (each, role) in enumerate(zip(plan.datasets, roles, strict=True))
     ]
     job = Job(
         id=job_id,
@@ -52,8 +61,31 @@ def submit(
         config=request.config.model_dump(mode="json"),
         deadline_at=now() + timedelta(seconds=request.deadline_seconds) if request.deadline_seconds else None,
         webhook_url=request.webhook_url,
+        estimate=compact(_foretell(database, settings, tenant_id, request, plan)),
     )
-    return jobs.create(job, members, specs, lambda session: admit_job(session, settings, tenant_id))
+    return jobs.create(job, members, plan.steps, lambda session: admit_job(session, settings, tenant_id))
+
+
+def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:
+    """Return what the job would take; nothing is written. Raises what `submit` does."""
+    return _foretell(database, settings, tenant_id, request, _plan(database, settings, tenant_id, request))
+
+
+def _plan(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> Plan:
+    """Check a request and write its steps down."""
+    with database.reading() as session:
+        found = _datasets(session, tenant_id, request)
+    _check(request, found)
+    keys = _keys(found)
+    refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]
+    auxiliary = tuple(refs[1 : 1 + len(request.auxiliary)])
+    tasks = pipeline.Tasks(refs[0], auxiliary, refs[-1] if request.validation else None)
+    return Plan(found, keys, pipeline.plan(request.config, tasks, settings.encoders))
+
+
+def _foretell(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob, plan: Plan) -> EstimateOut:
+    with database.reading() as session:
+        return foretell(session, tenant_id, plan.datasets, request.config, plan.steps, settings.encoders)
 
 
 def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:

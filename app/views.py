@@ -21,6 +21,7 @@ from app.db import Database
 from app.errors import Conflict, NotFound
 from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
 from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
+from app.schemas_estimate import JobEstimate
 from fastmtl.config import JobConfig
 from fastmtl.pipeline import SELECTION
 
@@ -205,6 +206,7 @@ def _job_out(job: Job) -> JobOut:
         steps=[_step_out(link) for link in job.steps],
         progress=1.0 if job.status == Status.SUCCEEDED else min(1.0, done / total),
         seconds_left=_seconds_left(job, total - done),
+        estimate=_estimate(job),
         selection=chosen and SelectionSummary(budget=job.config["budget"], digest=chosen.digest, counts=chosen.counts),
         error=job.error,
         links=JobLinks(
@@ -267,6 +269,19 @@ def _seconds_left(job: Job, work_left: float) -> float | None:
     done, _ = _work(own) if own else (0.0, 0.0)
     spent = sum(_seconds(link.step) or 0.0 for link in own if _counts(link.step, job.started_at))
     return round(spent / done * work_left, 1) if done > 0 and spent > 0 else None
+
+
+def _estimate(job: Job) -> JobEstimate | None:
+    """Return what was foretold, and when the job is over how long its own steps took."""
+    if job.estimate is None:
+        return None
+    foretold = JobEstimate.model_validate(job.estimate)
+    if not _over(job):
+        return foretold
+    actual = round(sum(_seconds(link.step) or 0.0 for link in job.steps if not link.reused), 3)
+    whole = job.status == Status.SUCCEEDED and foretold.seconds > 0
+    ratio = round(actual / foretold.seconds, 3) if whole else None
+    return foretold.model_copy(update={"actual_seconds": actual, "ratio": ratio})
 
 
 def _counts(step: Step, since: datetime) -> bool:

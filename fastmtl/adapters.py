@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fastmtl.batches import TaskRows, inference_batches
+from fastmtl.batches import InferenceOrder, TaskRows
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import TaskKind
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
@@ -35,6 +36,9 @@ from fastmtl.errors import InvalidConfig
 from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn, Task, load_checkpoint
 from fastmtl.plan import Json, Progress, silent
+from fastmtl.portion import Portion
+from fastmtl.scoring import compute_rows
+from fastmtl.tokens import Rows
 
 RANK = 8
 ATTENTION = frozenset({"query", "value", "q_lin", "v_lin", "Wqkv"})
@@ -198,7 +202,12 @@ def row_gradients(adapters: Sequence[Adapter], rows: int, take: Take) -> Iterato
 
 
 def unit_gradients(
-    adapted: Adapted, sources: Sequence[TaskRows], projection: Projection, machine: Machine, progress: Progress = silent
+    adapted: Adapted,
+    sources: Sequence[TaskRows],
+    projection: Projection,
+    machine: Machine,
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the projected gradient of each row's loss on its own task, [n, D], made 1 long, in the sources' order.
 
@@ -206,23 +215,22 @@ def unit_gradients(
     which rows it is computed with.
     """
     adapted.model.eval().to(machine.device)
-    total = sum(len(source.tokens) for source in sources)
-    result = np.empty((total, projection.dimensions), dtype=np.float32)
-    done = 0
-    for source in sources:
-        part = result[done : done + len(source.tokens)]
-        finished = 0
-        for rows in inference_batches(source.tokens.lengths, GRADIENT_TOKENS):
-            found = _projected(adapted, source, rows, projection, machine)  # [B, D]
-            part[rows] = functional.normalize(found).cpu().numpy()
-            finished += len(rows)
-            progress(done + finished, total, "rows")
-        done += len(part)
-    return result
+    order = InferenceOrder.of([source.tokens.lengths for source in sources])
+
+    def compute(rows: Rows) -> npt.NDArray[np.float32]:
+        index = int(np.searchsorted(order.ends, rows[0], side="right"))
+        source = sources[index]
+        first = int(order.ends[index]) - len(source.tokens)
+        found = _projected(adapted, source, rows - first, projection, machine)  # [B, D]
+        unit: npt.NDArray[np.float32] = functional.normalize(found).cpu().numpy()
+        return unit
+
+    portion = Portion(GRADIENT_TOKENS, "tokens", progress)
+    return compute_rows(order, compute, portion, progress, checkpoints)
 
 
 def _projected(
-    adapted: Adapted, source: TaskRows, rows: npt.NDArray[np.int64], projection: Projection, machine: Machine
+    adapted: Adapted, source: TaskRows, rows: Rows, projection: Projection, machine: Machine
 ) -> torch.Tensor:
     """Return the projected gradients of one batch, [B, D]."""
     model = adapted.model

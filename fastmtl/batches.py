@@ -50,6 +50,12 @@ class Batch:
     rows: Rows
     """[B], the shortest first."""
 
+    def parts(self, size: int) -> list[Batch]:
+        """Return the batch in as few parts as hold at most `size` rows each, the largest first."""
+        if len(self.rows) <= size:
+            return [self]
+        return [Batch(self.source, rows) for rows in np.array_split(self.rows, -(-len(self.rows) // size))]
+
     def groups(self, count: int, device: str) -> Iterator[dict[str, torch.Tensor]]:
         """Yield the encoder's inputs, [b, L] each, for at most `count` groups of like length: end to end, the rows."""
         for rows in np.array_split(self.rows, min(count, len(self.rows))):
@@ -80,14 +86,35 @@ def batches_per_epoch(sources: Sequence[TaskRows], batch_size: int) -> int:
     return sum(-(-source.visits // batch_size) for source in sources)
 
 
-def inference_batches(lengths: npt.NDArray[np.int64], max_tokens: int = INFERENCE_TOKENS) -> Iterator[Rows]:
-    """Yield every row once, longest first, as many as fit `max_tokens` when padded; always at least one."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        count = max(1, max_tokens // max(1, int(lengths[order[start]])))
-        yield order[start : start + count]
-        start += count
+@dataclass(frozen=True)
+class InferenceOrder:
+    """The order in which rows are computed: group by group, rows of two groups never in one batch, the longest first.
+
+    Rows are counted through all groups.
+    """
+
+    rows: Rows
+    """[n]"""
+    lengths: npt.NDArray[np.int64]
+    """[n] tokens of a row, by its number."""
+    ends: npt.NDArray[np.int64]
+    """Where each group ends in the order."""
+
+    @staticmethod
+    def of(groups: Sequence[npt.NDArray[np.int64]]) -> InferenceOrder:
+        """Put the rows of groups, of whose lengths this is told, in order."""
+        ends = np.cumsum([len(lengths) for lengths in groups], dtype=np.int64)
+        ordered = [
+            end - len(lengths) + np.argsort(-lengths, kind="stable")
+            for lengths, end in zip(groups, ends.tolist(), strict=True)
+        ]
+        return InferenceOrder(np.concatenate(ordered), np.concatenate(groups), ends)
+
+    def batch(self, start: int, max_tokens: int) -> Rows:
+        """Return the rows from place `start` of the order on, as many as fit `max_tokens` when padded, at least one."""
+        longest = max(1, int(self.lengths[self.rows[start]]))
+        end = int(self.ends[np.searchsorted(self.ends, start, side="right")])
+        return self.rows[start : min(end, start + max(1, max_tokens // longest))]
 
 
 def _epoch_rows(source: TaskRows, generator: np.random.Generator, seed: int, epoch: int) -> Rows:

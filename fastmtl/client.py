@@ -11,6 +11,7 @@ client.download(job["id"], "selection.parquet", "selection.parquet")
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -27,6 +28,12 @@ from fastmtl.transfer import Sender
 IDEMPOTENCY_KEY = "Idempotency-Key"
 KEY_VARIABLE = "FASTMTL_API_KEY"
 FINAL = ("succeeded", "failed", "cancelled")
+SILENCE_SECONDS = 60
+"""A stream of events that says nothing for so long is dead: the service sends a comment every 15 s."""
+AGAIN_SECONDS, AWAY_SECONDS = 0.1, 2
+"""Before a stream is opened again that ended, and one that failed."""
+BUSY = (429, 502, 503, 504)
+"""Answers that pass."""
 
 
 class ServiceError(Exception):
@@ -146,6 +153,25 @@ class Client:
                 return
             time.sleep(every_seconds)
 
+    def events(self, job_id: str, after: int = 0, patience_seconds: float = 300) -> Iterator[Json]:
+        """Yield what happens to a job, {number, at, type, data}, from the event after a number on, until it is over.
+
+        A connection that is cut is made again and goes on where it was: no event is missed, none comes twice. Raises
+        ServiceError where the service refuses, and httpx2.TransportError or ServiceError where it was away, or too
+        busy, for longer than `patience_seconds`.
+        """
+        patience = _Patience(patience_seconds)
+        while True:
+            try:
+                for event in self._follow(job_id, after, patience):
+                    after = event["number"]
+                    yield event
+                time.sleep(AGAIN_SECONDS)
+            except _Over:
+                return
+            except (httpx2.TransportError, ServiceError) as error:
+                patience.wait_after(error)
+
     def artifacts(self, job_id: str) -> list[Json]:
         """Return name, size and digest of every file of a job."""
         items: list[Json] = self._json("GET", f"/jobs/{job_id}/artifacts")["items"]
@@ -172,6 +198,18 @@ class Client:
         path = f"/jobs/{job_id}/selection" + ("?explain=true" if explain else "")
         return self._json("GET", path, headers={"Accept": "application/json"})
 
+    def _follow(self, job_id: str, after: int, patience: _Patience) -> Iterator[Json]:
+        """Yield events until the connection ends. Raises _Over where nothing more will come."""
+        headers = {"Last-Event-ID": str(after)}
+        with self._http.sse(f"/jobs/{job_id}/events", headers=headers, timeout=SILENCE_SECONDS) as stream:
+            if stream.response.status_code == httpx2.codes.NO_CONTENT:
+                raise _Over
+            if stream.response.is_error:
+                stream.response.read()
+                raise _refusal(stream.response)
+            patience.renew()
+            yield from (json.loads(each.data) for each in stream if each.data)
+
     def _pages(self, path: str, limit: int) -> Iterator[Json]:
         cursor: str | None = None
         while True:
@@ -192,6 +230,30 @@ def _body(response: httpx2.Response) -> Json:
         raise _refusal(response)
     body: Json = response.json()
     return body
+
+
+class _Over(Exception):
+    """The job is over and all its events were seen."""
+
+
+class _Patience:
+    """How long to wait for a service that is away or busy."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def renew(self) -> None:
+        """Note that it is there."""
+        self._since = None
+
+    def wait_after(self, error: httpx2.TransportError | ServiceError) -> None:
+        """Wait a moment; raise what does not pass by itself, or has lasted too long."""
+        passing = isinstance(error, httpx2.TransportError) or error.problem.get("status") in BUSY
+        self._since = self._since or time.monotonic()
+        if not passing or time.monotonic() - self._since >= self._seconds:
+            raise error
+        time.sleep(AWAY_SECONDS)
 
 
 def _refusal(response: httpx2.Response) -> ServiceError:

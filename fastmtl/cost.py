@@ -31,7 +31,7 @@ def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) 
     (a training row counts three), `rows` those that the step says it went over, or None; `bytes` are the process's
     memory at its peak, `device_bytes` a GPU's, else 0.
     """
-    _forget_peak(device)
+    forget_peak(device)
     began = time.monotonic()
     result: Json = {}
     yield result
@@ -41,8 +41,8 @@ def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) 
         "seconds": round(time.monotonic() - began, 3),
         "passes": spec.cost,
         "rows": result["rows"] if isinstance(result.get("rows"), int) else None,
-        "bytes": _peak_bytes(),
-        "device_bytes": _device_bytes(device),
+        "bytes": peak_bytes(),
+        "device_bytes": device_bytes(device),
     }
     records = {fingerprint: record for folder in inputs for fingerprint, record in read(folder).items()}
     (output / FILE).write_text(json.dumps({**records, spec.fingerprint: own}))
@@ -77,7 +77,7 @@ def rows_per_second(records: Iterable[Json]) -> float | None:
     return rows / seconds if rows and seconds else None
 
 
-def _forget_peak(device: str) -> None:
+def forget_peak(device: str) -> None:
     """Let the peak begin at what is held now: a process may compute several steps."""
     with suppress(OSError):
         (PROC / "clear_refs").write_text("5")  # proc(5): resets VmHWM
@@ -85,7 +85,7 @@ def _forget_peak(device: str) -> None:
         sys.modules["torch"].cuda.reset_peak_memory_stats(device)
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Return the process's peak, bytes: VmHWM where there is a /proc, else since the process began."""
     status = PROC / "status"
     if status.exists():
@@ -94,5 +94,6 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _device_bytes(device: str) -> int:
+def device_bytes(device: str) -> int:
+    """Return a GPU's memory at its peak, else 0."""
     return int(sys.modules["torch"].cuda.max_memory_allocated(device)) if device.startswith("cuda") else 0

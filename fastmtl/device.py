@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch.utils import deterministic
 
 from fastmtl.config import Precision
 from fastmtl.errors import InvalidConfig
+from fastmtl.processor import cpuinfo, processor_name
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def describe(device: str, precision: Precision) -> Machine:
     else:
         has_bf16 = _cpu_has_bf16()
         free = _free_memory()
-        name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+        name = f"{processor_name()}, {torch.get_num_threads()} threads"
     settled: Precision = precision if precision != "auto" else ("bf16" if has_bf16 else "fp32")
     return Machine(device, settled, name, free)
 
@@ -80,21 +80,8 @@ def make_deterministic() -> None:
 
 def _cpu_has_bf16() -> bool:
     """Whether bf16 products have instructions of their own; emulated, they are slower than fp32."""
-    flags = _cpuinfo("flags").split()
+    flags = cpuinfo("flags").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def _cpu_name() -> str:
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(field: str) -> str:
-    """Return the first value of a field of /proc/cpuinfo; empty where there is none."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return ""
-    lines = (line.partition(":") for line in path.read_text().splitlines())
-    return next((value.strip() for name, _, value in lines if name.strip() == field), "")
 
 
 def _free_memory() -> int:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
 from fastmtl.errors import EncoderUnavailable, InvalidConfig
-from fastmtl.plan import Json
+from fastmtl.plan import Json, Progress, silent
 
 Known = Mapping[str, str]
 
@@ -90,16 +90,12 @@ def describe(config: EncoderConfig, known: Known) -> Json:
     }
 
 
-def resolve(location: str) -> Path:
-    """Return the folder with the checkpoint's files, fetching it first where it is on the hub.
+def resolve(location: str, progress: Progress = silent) -> Path:
+    """Return the folder with the checkpoint's files, fetching it first, which is told, where it is on the hub.
 
     Raises EncoderUnavailable with what to do about it.
     """
-    folder = _folder_of(location)
-    if not (folder / "config.json").is_file():
-        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
-    if reason := _unsafe(folder):
-        raise EncoderUnavailable(reason)
+    folder = _checkpoint(_folder_of(location, progress))
     wanted = _PINNED.fullmatch(location)
     if wanted and (found := folder_digest(folder)) != wanted["digest"]:
         raise EncoderUnavailable(
@@ -107,6 +103,22 @@ def resolve(location: str) -> Path:
             f"{wanted['digest']}. Put the files back, or allow these"
         )
     return folder
+
+
+def cached(location: str) -> Path | None:
+    """Return the folder that `resolve` would, without fetching: None where the hub's cache does not hold it.
+
+    Raises EncoderUnavailable where it is no checkpoint.
+    """
+    if not location.startswith("hub:"):
+        return _checkpoint(_folder_of(location))
+    try:
+        from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
+    except ImportError:  # a machine that only serves the API
+        return None
+    name, _, revision = location.removeprefix("hub:").rpartition("@")
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def folder_digest(folder: Path) -> str:
@@ -120,6 +132,15 @@ def folder_digest(folder: Path) -> str:
         with files[name].open("rb") as file:
             lines.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
     return lines.hexdigest()
+
+
+def _checkpoint(folder: Path) -> Path:
+    """Return the folder. Raises EncoderUnavailable where it holds no checkpoint that may be loaded."""
+    if not (folder / "config.json").is_file():
+        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
+    if reason := _unsafe(folder):
+        raise EncoderUnavailable(reason)
+    return folder
 
 
 def _refusal(location: str) -> str | None:
@@ -159,7 +180,7 @@ def _unsafe(folder: Path) -> str | None:
     return None
 
 
-def _folder_of(location: str) -> Path:
+def _folder_of(location: str, progress: Progress = silent) -> Path:
     """Return where the files are, or have been fetched to."""
     scheme, _, place = location.partition(":")
     if scheme == "folder":
@@ -168,7 +189,7 @@ def _folder_of(location: str) -> Path:
     if scheme == "package":
         return _package_folder(name)
     if scheme == "hub":
-        return _snapshot(name, version.removesuffix(MASKED_LM))
+        return _snapshot(name, version.removesuffix(MASKED_LM), progress)
     raise EncoderUnavailable(f"{location!r} is no location: {NO_LOCATION}")
 
 
@@ -184,13 +205,25 @@ def _package_folder(name: str) -> Path:
     return Path(spec.origin).parent / inner
 
 
-def _snapshot(name: str, revision: str) -> Path:
+def _snapshot(name: str, revision: str, progress: Progress) -> Path:
     """Return the folder of a hub repository, from the local cache or fetched."""
     from huggingface_hub import snapshot_download  # here: only a worker that needs the hub pays for it
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        """Tells how far it is; a bar that is not shown counts nothing, so this one does."""
+
+        done = 0.0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.done += n or 0
+            progress(int(self.done), int(max(self.total or 0, self.done)), "bytes" if self.unit == "B" else "files")
+            shown: bool | None = super().update(n)
+            return shown
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, tqdm_class=Bar))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise EncoderUnavailable(
             f"the encoder {name}@{revision} is not in the local cache and could not be fetched from the Hugging Face "

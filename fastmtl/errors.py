@@ -6,7 +6,7 @@ FastMTLError                      everything below; `str(error)` is a sentence f
 │   ├── UnknownName               no such encoder, method, selector ...; lists those there are
 │   └── BudgetTooLarge            more rows asked for than are eligible; says how many are
 ├── EncoderUnavailable            the encoder cannot be loaded; says what to do about it
-├── NotEnoughMemory               the step would not fit in this machine's memory; says how much it needs
+├── NotEnoughMemory               the step does not fit in this machine's memory; says what to change
 └── DamagedArtifact               a stored file is missing or not what its manifest says
 """
 
@@ -15,6 +15,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def cut(text: str, longest: int = 60) -> str:
+    """Return a text of at most so many characters: what a file holds is told, but not all of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 class FastMTLError(Exception):
@@ -94,15 +99,22 @@ class EncoderUnavailable(FastMTLError):
 
 
 class NotEnoughMemory(FastMTLError):
-    """The step would need more memory than this machine has free."""
-
-    def __init__(self, needed_bytes: int, free_bytes: int, hint: str) -> None:
-        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
-        super().__init__(
-            f"this step needs about {needed_bytes / 2**30:.1f} GiB of memory and {free_bytes / 2**30:.1f} GiB are "
-            f"free. {hint}"
-        )
+    """The step needs more memory than this machine has free, said before it starts or seen at its smallest batch."""
 
 
 class DamagedArtifact(FastMTLError):
     """A stored file is missing or is not what its manifest says."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: Python's, torch's on a CPU or a GPU, or that of a library below torch.
+
+    Known by name, so that torch need not be there.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(told in str(error) for told in _FAILED_ALLOCATIONS)
+
+
+_FAILED_ALLOCATIONS = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says in a plain RuntimeError."""

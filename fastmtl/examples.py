@@ -15,6 +15,7 @@ from fastmtl.batches import TaskRows
 from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.methods import draw_rows
 from fastmtl.model import Checkpoint, Task
+from fastmtl.plan import Progress, silent
 from fastmtl.tokens import Rows, read_tokens
 
 
@@ -33,11 +34,11 @@ def read_task(
     rows: Rows,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-    extra: int = 0,
+    progress: Progress = silent,
 ) -> TaskRows:
     """Read `rows` of a dataset for the task that is the model's number `index`."""
     labels = in_head_units(task, dataset, rows)
-    return TaskRows(index, read_tokens(dataset, rows, tokenizer, max_length), labels, extra)
+    return TaskRows(index, read_tokens(dataset, rows, tokenizer, max_length, progress), labels)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ class Drawn:
 
 
 def draw_tasks(
-    digests: Sequence[str], paths: Mapping[str, Path], rows_per_task: int, seed: int, checkpoint: Checkpoint
+    digests: Sequence[str],
+    paths: Mapping[str, Path],
+    rows_per_task: int,
+    seed: int,
+    checkpoint: Checkpoint,
+    progress: Progress = silent,
 ) -> Drawn:
     """Draw and read min(rows_per_task, n) rows of each task."""
     datasets = [Dataset.open(paths[digest]) for digest in digests]
@@ -60,7 +66,7 @@ def draw_tasks(
     ]
     tasks = [describe_task(*each) for each in zip(digests, datasets, drawn, strict=True)]
     sources = [
-        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length)
+        read_task(index, task, dataset, rows, checkpoint.tokenizer, checkpoint.max_length, progress)
         for index, (task, dataset, rows) in enumerate(zip(tasks, datasets, drawn, strict=True))
     ]
     return Drawn(tasks, sources, drawn)

@@ -12,9 +12,11 @@ BOM = b"\xef\xbb\xbf"
 class Lines:
     """Decoded lines of a file, counted; those of one row are bounded in length, all together."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int, max_blank: int) -> None:
         self._file = file
         self._limit = limit
+        self._max_blank = max_blank
+        self._blank = 0
         self._offset = 0
         self._row_bytes = 0
         self._row_line = 1
@@ -47,9 +49,15 @@ class Lines:
         self._offset += len(raw)
         return decoded
 
-    def end_row(self) -> int:
-        """Begin to count another row; return the first line of the one that ended."""
+    def end_row(self, *, blank: bool = False) -> int:
+        """Begin to count another row; return the first line of the one that ended.
+
+        Raises InvalidDataset where too many were blank.
+        """
         first, self._row_line, self._row_bytes = self._row_line, self.line + 1, 0
+        self._blank += blank
+        if self._blank > self._max_blank:
+            raise self.wrong(f"more than {self._max_blank:,} blank lines")
         return first
 
     def wrong(self, told: str, line: int | None = None) -> InvalidDataset:

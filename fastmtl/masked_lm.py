@@ -11,7 +11,7 @@ Letters: B rows in a batch · L tokens · M masked tokens of a batch · H hidden
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,13 +25,17 @@ from torch.nn import functional
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from fastmtl import memory
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.device import Machine
 from fastmtl.errors import EncoderUnavailable
 from fastmtl.model import load_checkpoint
 from fastmtl.plan import Progress
+from fastmtl.portion import Portion
+from fastmtl.run import Run
+from fastmtl.telling import tell_metrics
 from fastmtl.tokens import Rows, Tokens
-from fastmtl.training import MAX_GRADIENT_NORM, History
+from fastmtl.training import History
 
 IGNORED = -100
 """The target where no token is masked: what torch's cross-entropy skips."""
@@ -129,29 +133,33 @@ def load_masked_lm(folder: Path, max_length: int) -> MaskedLm:
 
 
 def adapt(
-    model: PreTrainedModel, rows: MaskableRows, config: TrainingConfig, machine: Machine, progress: Progress
+    model: PreTrainedModel,
+    rows: MaskableRows,
+    config: TrainingConfig,
+    machine: Machine,
+    progress: Progress,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
-    """Train a masked language model in place."""
-    model.to(machine.device)  # type: ignore[arg-type]
-    torch.manual_seed(rows.seed)  # dropout draws from torch's own generator: there is no other way to seed it
+    """Train a masked language model in place; what `checkpoints` hold of an attempt before is not done again."""
+    checkpoints = checkpoints or Checkpoints.none()
     n = len(rows.tokens)
     steps = config.epochs * -(-n // config.batch_size)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-    losses = []
-    done = 0
-    model.train()
-    for epoch in range(config.epochs):
+    portion = Portion(config.batch_size, "rows", progress)
+    run = Run(model, config.learning_rate, steps, machine, portion, rows.seed)
+    run.go_on(checkpoints, progress)
+    for epoch in range(run.epoch, config.epochs):
+        model.train()
         masked = rows.masked(epoch)
-        total = torch.zeros((), device=machine.device)
-        for batch in _batches(rows.tokens.lengths, config.batch_size, rows.seed, epoch):
-            total += _step(model, masked, batch, machine, optimiser)
-            schedule.step()
-            done += len(batch)
-            progress(done, config.epochs * n, "rows", f"epoch {epoch + 1} of {config.epochs}")
-        losses.append(float(total) * config.epochs / steps)
+        for batch in _batches(rows.tokens.lengths, config.batch_size, rows.seed, epoch)[run.batch :]:
+            run.step(len(batch), _backward(model, masked, batch, machine, portion))
+            progress(run.rows, config.epochs * n, "rows", f"epoch {epoch + 1} of {config.epochs}")
+            checkpoints.tick()
+        loss = float(run.total) * config.epochs / steps
+        tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
+        run.end_epoch(loss)
     model.eval()  # type: ignore[no-untyped-call]
-    return History(tuple(losses), steps, done)
+    run.end()
+    return History(tuple(run.losses), steps, run.rows)
 
 
 def masked_losses(model: PreTrainedModel, masked: MaskedRows, rows: Rows, machine: Machine) -> torch.Tensor:
@@ -175,23 +183,35 @@ def logits_bytes(model: PreTrainedModel, tokens: int, share: float) -> int:
     return int(3 * memory.FLOAT_BYTES * tokens * share * model.config.vocab_size)
 
 
-def _step(
-    model: PreTrainedModel, masked: MaskedRows, batch: Rows, machine: Machine, optimiser: torch.optim.Optimizer
+def _backward(
+    model: PreTrainedModel, masked: MaskedRows, batch: Rows, machine: Machine, portion: Portion
 ) -> torch.Tensor:
-    """Take one optimiser step; return its loss, the mean over the masked tokens."""
-    groups = np.array_split(batch, min(machine.groups, len(batch)))
-    losses = torch.cat([masked_losses(model, masked, group, machine) for group in groups])  # [M]
-    loss = losses.sum() / max(1, len(losses))  # a batch of special tokens alone has nothing masked
+    """Lay the gradients of a batch's loss, the mean over its masked tokens, down in the model, in parts that fit."""
+    tokens = max(1, int(masked.counts[batch].sum()))  # a batch of special tokens alone has nothing masked
+    while True:
+        parts = np.array_split(batch, -(-len(batch) // portion.size))
+        try:
+            losses = [_backward_of_part(model, masked, part, tokens, machine) for part in parts]
+            return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        except (RuntimeError, MemoryError) as error:
+            model.zero_grad()
+            rows = len(parts[0])
+            portion.shrink(error, rows, rows, int(masked.inputs.lengths[batch].max()))
+
+
+def _backward_of_part(
+    model: PreTrainedModel, masked: MaskedRows, part: Rows, tokens: int, machine: Machine
+) -> torch.Tensor:
+    """Add what a part's rows contribute to the gradients of a mean over `tokens`; return what to the mean itself."""
+    groups = np.array_split(part, min(machine.groups, len(part)))
+    losses = torch.cat([masked_losses(model, masked, group, machine) for group in groups])  # [m of the M]
+    loss = losses.sum() / tokens
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-    optimiser.step()
-    optimiser.zero_grad()
     return loss.detach()
 
 
-def _batches(lengths: npt.NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> Iterator[Rows]:
+def _batches(lengths: npt.NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> list[Rows]:
     """Cut all rows, shuffled, into batches, each with its shortest rows first."""
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        yield batch[np.argsort(lengths[batch], kind="stable")]
+    cut = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [batch[np.argsort(lengths[batch], kind="stable")] for batch in cut]

@@ -33,7 +33,10 @@ def inference_bytes(encoder: PreTrainedModel, max_tokens: int) -> int:
 def check(needed_bytes: int, free_bytes: int, hint: str) -> None:
     """Raise NotEnoughMemory where more is needed than is free."""
     if needed_bytes > free_bytes:
-        raise NotEnoughMemory(needed_bytes, free_bytes, hint)
+        raise NotEnoughMemory(
+            f"this step needs about {needed_bytes / 2**30:.1f} GiB of memory and {free_bytes / 2**30:.1f} GiB are "
+            f"free. {hint}"
+        )
 
 
 def check_inference(encoder: PreTrainedModel, max_tokens: int, free_bytes: int) -> None:

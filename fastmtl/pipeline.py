@@ -91,7 +91,7 @@ def urgency(kind: str) -> int:
 
 def needs_torch(spec: StepSpec) -> bool:
     """Whether the step computes with torch, and so wants a device."""
-    return spec.kind not in ("leakage", "rank", "select", "slice", "report")
+    return spec.kind not in ("leakage", "rank", "select", "slice", "report", "calibrate_plain")
 
 
 def _once(steps: Sequence[StepSpec]) -> list[StepSpec]:

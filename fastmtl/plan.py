@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from fastmtl.keeping import Keeping
+
 Json = dict[str, Any]
 
 
@@ -96,6 +98,8 @@ class Workspace:
     device: str
     """`cpu`, `cuda` or `cuda:N`."""
     progress: Progress
+    keeping: Keeping | None = None
+    """None where nobody would go on."""
 
 
 TRAINING_COST = 3

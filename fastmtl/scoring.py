@@ -1,18 +1,64 @@
-"""A forward pass over many rows. Letters: n rows · T tasks · C outputs of a head."""
+"""A forward pass over many rows. Letters: B rows in a batch · n rows · T tasks · C outputs of a head."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastmtl.batches import inference_batches
+from fastmtl.batches import INFERENCE_TOKENS, InferenceOrder
+from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.device import Machine
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress, silent
-from fastmtl.tokens import Tokens
+from fastmtl.portion import Portion
+from fastmtl.tokens import Rows, Tokens
+
+PART = "scoring"
+
+
+def compute_rows(
+    order: InferenceOrder,
+    compute: Callable[[Rows], npt.NDArray[Any]],
+    portion: Portion,
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
+) -> npt.NDArray[Any]:
+    """Return what `compute` gives for every row, [n, width], by the row's number; it is asked for a batch at a time.
+
+    A batch that does not fit in memory is asked for again in smaller ones. What `checkpoints` hold of an attempt before
+    is not computed again.
+    """
+    checkpoints = checkpoints or Checkpoints.none()
+    result: npt.NDArray[Any] | None = None
+    done = 0
+    if kept := checkpoints.take(PART):
+        result, done, portion.size = kept.tensors["values"].numpy(), kept.facts["done"], kept.facts["tokens_at_once"]
+
+    def state() -> State:
+        assert result is not None, "it is kept from the first batch on"
+        return State({"values": torch.from_numpy(result)}, {"done": done, "tokens_at_once": portion.size})
+
+    while done < len(order.rows):
+        rows = order.batch(done, portion.size)
+        longest = int(order.lengths[rows[0]])
+        try:
+            values = compute(rows)
+        except (RuntimeError, MemoryError) as error:
+            portion.shrink(error, len(rows), len(rows) * longest, longest)
+            continue
+        if result is None:
+            result = np.zeros((len(order.rows), values.shape[1]), dtype=values.dtype)
+        result[rows] = values
+        done += len(rows)
+        progress(done, len(order.rows), "rows")
+        checkpoints.keep(PART, state)
+        checkpoints.tick()
+    checkpoints.drop(PART)
+    return result if result is not None else np.empty((0, 0), dtype=np.float32)
 
 
 def score_rows(
@@ -21,6 +67,8 @@ def score_rows(
     read: Callable[[torch.Tensor], torch.Tensor],
     machine: Machine,
     progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
+    portion: Portion | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return `read(features)` for every row, in the order of the rows: float32 [n, width of what `read` returns].
 
@@ -28,21 +76,30 @@ def score_rows(
     rows give the same numbers.
     """
     model.eval().to(machine.device)
-    result: npt.NDArray[np.float32] | None = None
-    done = 0
-    for rows in inference_batches(tokens.lengths):
+
+    def compute(rows: Rows) -> npt.NDArray[np.float32]:
         with torch.inference_mode(), machine.autocast():
             features = model.features(tokens.padded(rows, machine.device))  # [B, H]
         with torch.inference_mode():
-            values = read(features).float().cpu().numpy()  # [B, width]
-        if result is None:
-            result = np.empty((len(tokens), values.shape[1]), dtype=np.float32)
-        result[rows] = values
-        done += len(rows)
-        progress(done, len(tokens), "rows")
-    return result if result is not None else np.empty((0, 0), dtype=np.float32)
+            values: npt.NDArray[np.float32] = read(features).float().cpu().numpy()  # [B, width]
+        return values
+
+    portion = portion or Portion(INFERENCE_TOKENS, "tokens", progress)
+    return compute_rows(InferenceOrder.of([tokens.lengths]), compute, portion, progress, checkpoints)
 
 
-def predict(model: MtDnn, tokens: Tokens, task: int, machine: Machine) -> npt.NDArray[np.float32]:
+def predict(
+    model: MtDnn,
+    tokens: Tokens,
+    task: int,
+    machine: Machine,
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
+    portion: Portion | None = None,
+) -> npt.NDArray[np.float32]:
     """Return a task head's logits for every row, [n, C]."""
-    return score_rows(model, tokens, lambda features: model.task_logits(features, task), machine)
+
+    def read(features: torch.Tensor) -> torch.Tensor:
+        return model.task_logits(features, task)
+
+    return score_rows(model, tokens, read, machine, progress, checkpoints, portion)

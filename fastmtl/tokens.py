@@ -5,7 +5,7 @@ Letters: B rows in a batch · L tokens · n rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl.datasets import Dataset
+from fastmtl.plan import Json, Progress, silent
 
 Number = TypeVar("Number", np.int32, np.uint8)
 Rows = npt.NDArray[np.int64]
@@ -83,19 +84,40 @@ def tokenize(
     )
 
 
-def read_tokens(dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
-    """Tokenize some rows of a dataset, in the order given."""
-    text_a, text_b = dataset.texts(rows)
-    return tokenize(tokenizer, text_a, text_b, max_length)
-
-
-def read_span(dataset: Dataset, start: int, stop: int, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokens:
-    """Tokenize the rows [start, stop) of a dataset, some thousands of texts at a time."""
-    parts = [
-        read_tokens(dataset, np.arange(first, min(first + TEXTS_AT_ONCE, stop)), tokenizer, max_length)
-        for first in range(start, stop, TEXTS_AT_ONCE)
-    ]
+def read_tokens(
+    dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int, progress: Progress = silent
+) -> Tokens:
+    """Tokenize some rows of a dataset, in the order given, some thousands of texts at a time."""
+    parts = []
+    for start in range(0, max(1, len(rows)), TEXTS_AT_ONCE):
+        text_a, text_b = dataset.texts(rows[start : start + TEXTS_AT_ONCE])
+        parts.append(tokenize(tokenizer, text_a, text_b, max_length))
+        progress(min(start + TEXTS_AT_ONCE, len(rows)), len(rows), "rows")
     return joined(parts)
+
+
+def read_span(
+    dataset: Dataset,
+    start: int,
+    stop: int,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    progress: Progress = silent,
+) -> Tokens:
+    """Tokenize the rows [start, stop) of a dataset."""
+    return read_tokens(dataset, np.arange(start, stop), tokenizer, max_length, progress)
+
+
+def counted(encoder: Json, parts: Iterable[tuple[str, Tokens]]) -> Json:
+    """Return what a step's result says of the texts that it read: {encoder, max_length, texts: {name: [rows, tokens]}}.
+
+    By it the next steps are foretold. `encoder` is as `encoders.describe` says it; names are mostly digests.
+    """
+    texts: dict[str, list[int]] = {}
+    for name, tokens in parts:
+        rows, total = texts.get(name, (0, 0))
+        texts[name] = [rows + len(tokens), total + len(tokens.ids)]
+    return {"encoder": encoder["location"], "max_length": encoder["max_length"], "texts": texts}
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:

@@ -1,28 +1,29 @@
 """The one loop of all three trainings: TD-MTDNN, TO-MTDNN and fine-tuning differ in rows and loss, not in steps.
 
-AdamW, linear decay to zero without warm-up, gradients clipped, bf16 autocast where the device has it.
+AdamW, linear decay to zero without warm-up, gradients clipped, bf16 autocast where the device has it. A batch that does
+not fit in memory is taken in parts whose gradients add up to its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import torch
-from torch import nn
 
 from fastmtl.batches import Batch, TaskRows, batches_per_epoch, training_batches
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.device import Machine
 from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress
-
-MAX_GRADIENT_NORM = 1.0
+from fastmtl.portion import Portion
+from fastmtl.run import Run
+from fastmtl.telling import tell_metrics
 
 LossOf = Callable[[MtDnn, torch.Tensor, Batch], torch.Tensor]
-"""Model, features [B, H] float32 and their batch, to a scalar."""
+"""Model, features [B, H] float32 and their batch, to a scalar: the mean over the rows."""
 
 
 @dataclass(frozen=True)
@@ -54,58 +55,66 @@ def train(
     progress: Progress,
     after_epoch: Callable[[int], None] | None = None,
     steps: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train a model in place; `after_epoch` is called with the epoch, from 0, while the model is in eval mode.
 
     With `steps` exactly so many optimiser steps are taken, in as many epochs as that needs, the last cut short; else
-    as many as `config.epochs` hold.
+    as many as `config.epochs` hold. What `checkpoints` hold of an attempt before is not done again: on the same machine
+    the result is that of one uninterrupted training, to the bit.
     """
-    model.to(machine.device)
-    torch.manual_seed(seed)  # dropout draws from torch's own generator: there is no other way to seed it
+    checkpoints = checkpoints or Checkpoints.none()
     an_epoch = batches_per_epoch(sources, config.batch_size)
     steps = config.epochs * an_epoch if steps is None else steps
     expected = round(steps / an_epoch * sum(source.visits for source in sources))
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-    losses = []
-    rows = 0
-    for epoch, batches in _epochs(sources, config.batch_size, seed, steps):
+    portion = Portion(config.batch_size, "rows", progress)
+    run = Run(model, config.learning_rate, steps, machine, portion, seed)
+    run.go_on(checkpoints, progress)
+    for epoch, batches in _epochs(sources, config.batch_size, seed, steps, run.epoch):
         model.train()
-        total = torch.zeros((), device=machine.device)
-        for batch in batches:
-            total += _step(model, batch, loss_of, machine, optimiser)
-            schedule.step()
-            rows += len(batch.rows)
-            progress(min(rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
-        losses.append(float(total) / len(batches))
+        for batch in batches[run.batch :]:
+            run.step(len(batch.rows), _backward(model, batch, loss_of, machine, portion))
+            progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
+            checkpoints.tick()
         model.eval()
+        loss = float(run.total) / len(batches)
+        tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
         if after_epoch:
             after_epoch(epoch)
-    return History(tuple(losses), steps, rows)
+        run.end_epoch(loss)
+    run.end()
+    return History(tuple(run.losses), steps, run.rows)
 
 
-def _epochs(sources: Sequence[TaskRows], batch_size: int, seed: int, steps: int) -> Iterator[tuple[int, list[Batch]]]:
-    """Yield epochs with their batches until there were `steps` of these."""
-    left = steps
-    for epoch in count():
-        batches = training_batches(sources, batch_size, seed, epoch)[:left]
-        yield epoch, batches
-        left -= len(batches)
-        if not left:
-            return
+def _epochs(
+    sources: Sequence[TaskRows], batch_size: int, seed: int, steps: int, first: int
+) -> Iterator[tuple[int, list[Batch]]]:
+    """Yield epochs from the `first` on with their batches, until there were `steps` of these, the skipped included."""
+    an_epoch = batches_per_epoch(sources, batch_size)
+    for epoch in range(first, -(-steps // an_epoch)):
+        yield epoch, training_batches(sources, batch_size, seed, epoch)[: steps - epoch * an_epoch]
 
 
-def _step(
-    model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, optimiser: torch.optim.Optimizer
-) -> torch.Tensor:
-    """Take one optimiser step; return its loss."""
+def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, portion: Portion) -> torch.Tensor:
+    """Lay the gradients of the batch's mean loss down in the model, in parts that fit; return the loss."""
+    while True:
+        parts = batch.parts(portion.size)
+        try:
+            losses = [_backward_of_part(model, part, batch, loss_of, machine) for part in parts]
+            return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        except (RuntimeError, MemoryError) as error:
+            model.zero_grad()
+            rows = len(parts[0].rows)
+            portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[batch.rows].max()))
+
+
+def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, machine: Machine) -> torch.Tensor:
+    """Add what a part's rows contribute to the gradients of the batch's mean loss; return what to the loss itself."""
     with machine.autocast():
-        groups = batch.groups(machine.groups, machine.device)
-        features = torch.cat([model.features(inputs) for inputs in groups])  # [B, H]
-    loss = loss_of(model, features, batch)
+        groups = part.groups(machine.groups, machine.device)
+        features = torch.cat([model.features(inputs) for inputs in groups])  # [b, H]
+    loss = loss_of(model, features, part)
+    if len(part.rows) < len(batch.rows):
+        loss = loss * (len(part.rows) / len(batch.rows))
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-    optimiser.step()
-    optimiser.zero_grad()
     return loss.detach()

@@ -23,7 +23,6 @@ BUSY = (429, 503)
 IN_FLIGHT = "urn:fastmtl:problem:in-flight"
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-CHUNK_BYTES = 2**20
 _STRONG = re.compile(r'"([0-9a-f]{64})"')
 _PART = re.compile(r"\.([0-9a-f]{64})\.part")
 
@@ -87,7 +86,7 @@ class Sender:
         known = _begun(target)
         headers = {"Accept-Encoding": "identity"}
         if known is not None:
-            headers |= {"Range": f"bytes={known.path.stat().st_size}-", "If-Range": f'"{known.etag}"'}
+            headers |= {"Range": f"bytes={_size(known.path)}-", "If-Range": f'"{known.etag}"'}
         with self._http.stream("GET", path, headers=headers) as response:
             if known is not None and response.status_code == 416:
                 known.path.unlink()
@@ -100,7 +99,7 @@ class Sender:
             if known is not None and not goes_on:
                 known.path.unlink()
             with partial.open("ab" if goes_on else "wb") as file:
-                for chunk in response.iter_bytes(CHUNK_BYTES):
+                for chunk in response.iter_bytes():
                     file.write(chunk)
             return partial, _digest(response)
 
@@ -135,9 +134,13 @@ def _begun(target: Path) -> _Begun | None:
     found = [
         _Begun(path, match[1])
         for path in target.parent.iterdir()
-        if path.name.startswith(start) and (match := _PART.fullmatch(path.name.removeprefix(start)))
+        if path.name.startswith(start) and (match := _PART.fullmatch(path.name.removeprefix(start))) and _size(path)
     ]
     return max(found, key=lambda each: each.path.stat().st_mtime_ns, default=None)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _partial(target: Path, response: httpx2.Response) -> Path:

@@ -1,8 +1,9 @@
 """The process that computes one step: `python -m worker.child FOLDER`.
 
-Reads FOLDER/request.json, writes FOLDER/output/ and FOLDER/result.json, tells its progress and its error as lines of
-JSON on standard output. It knows no database and no broker, it ends with its worker, and all memory that a step took,
-the GPU's too, is given back when it ends.
+Reads FOLDER/request.json, writes FOLDER/output/ and FOLDER/result.json, tells its progress, what it measures, warnings
+and its error as lines of JSON on standard output. It knows no database and no broker, it ends with its worker, and all
+memory that a step took, the GPU's too, is given back when it ends. What it has done so far it keeps in checkpoints,
+which the next attempt reads.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import TextIO
 
 from app.failpoints import reach
 from fastmtl import pipeline
-from fastmtl.errors import FastMTLError, InvalidConfig
+from fastmtl.errors import FastMTLError, InvalidConfig, is_out_of_memory
 from fastmtl.plan import Json, StepSpec, Workspace
+from worker.measuring import MEASURED, measured
 from worker.progress import Reporter
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
@@ -31,16 +34,17 @@ def main() -> int:
     folder = Path(sys.argv[1])
     request = Request.model_validate_json((folder / REQUEST).read_text())
     _end_with(request.parent)
-    channel = _own_standard_output()
+    channel, one_at_a_time = _own_standard_output(), threading.Lock()
 
     def tell(message: Message) -> None:
-        channel.write(message.model_dump_json() + "\n")
-        channel.flush()
+        with one_at_a_time:  # a download tells from several threads
+            channel.write(message.model_dump_json() + "\n")
+            channel.flush()
         if message.progress and 2 * message.progress["done"] >= message.progress["total"]:
             reach("child.half-way")
 
     try:
-        result = _run(request, folder, Reporter(lambda progress: tell(Message(progress=progress))))
+        result = _run(request, folder, Reporter(tell))
     except Exception as error:
         traceback.print_exc()
         tell(describe(error))
@@ -57,7 +61,7 @@ def describe(error: Exception) -> Message:
         if isinstance(error, InvalidConfig):
             told["field"] = error.field
         return Message(error=told)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         message = "the device ran out of memory: make batch_size or config.encoder.max_length smaller"
         return Message(error={"type": "out-of-memory", "message": message})
     if isinstance(error, OSError) and error.errno == 28:
@@ -72,7 +76,9 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
     output.mkdir()
     device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
     reach("child.started")
-    return pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, progress))
+    workspace = Workspace(request.datasets, request.inputs, output, device, progress, request.keeping)
+    result = pipeline.run(spec, workspace)
+    return {**result, MEASURED: measured(spec, result, output, device)}
 
 
 def _prepare_torch(request: Request) -> str:

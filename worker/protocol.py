@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from fastmtl.keeping import Keeping
 from fastmtl.plan import Json
 
 REQUEST = "request.json"
@@ -26,6 +27,8 @@ class Request(BaseModel):
     threads: int | None
     parent: int
     """The worker's process id: the step's process ends with it."""
+    keeping: Keeping | None = None
+    """Where it keeps what it has done so far; None where it need not."""
 
 
 class Message(BaseModel):
@@ -35,6 +38,10 @@ class Message(BaseModel):
 
     progress: Json | None = None
     """{done, total, unit, message, per_second, seconds_left}"""
+    metrics: Json | None = None
+    """What was measured, e.g. {epoch, loss}."""
+    warning: str | None = None
+    """A sentence for the user; the step goes on."""
     error: Json | None = None
     """{type, message}; the last line."""
     again: bool = False

@@ -24,11 +24,13 @@ import psutil
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from app.events import EventType
 from app.failpoints import reach
-from app.jobs import Claim, Jobs
+from app.jobs import Claim, Jobs, News
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
+from worker import checkpoints
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -36,6 +38,8 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 """How often the database is asked whether the step is still wanted, and told of progress."""
 STORE_ATTEMPTS = 5
+LISTEN_SECONDS = 10.0
+"""How long the last lines of a child that has ended are waited for."""
 CHILD_ENVIRONMENT = {
     # Threads that spin while they wait collapse when cores are shared: a training step then takes six times as long.
     "OMP_WAIT_POLICY": "passive",
@@ -48,6 +52,10 @@ CHILD_ENVIRONMENT = {
 """Of a step's process, where the worker's own environment says nothing else."""
 
 
+AWAKE_SECONDS = 10.0
+"""What counts, at most, of the time between two looks as the child's silence: else this process stood still itself."""
+
+
 class Outcome(Enum):
     """How a child process ended."""
 
@@ -57,6 +65,8 @@ class Outcome(Enum):
     """Cancelled, or given to another worker: nothing is to be written."""
     STOPPED = "stopped"
     """The worker stops: the step goes back."""
+    STALLED = "stalled"
+    """It said nothing for too long."""
 
 
 class Child:
@@ -65,23 +75,51 @@ class Child:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.progress: Json | None = None
+        self.news: list[News] = []
+        """What it told besides its progress and was not handed on yet; the listener alone adds to it."""
         self.error: Json | None = None
         self.again = True
+        self._lines = self._lines_seen = 0
+        self._silent_seconds = 0.0
         self._listener = threading.Thread(target=self._listen, name="listen", daemon=True)
         self._listener.start()
 
-    def hear_out(self) -> None:
-        """Wait until its last line is read; it has ended."""
-        self._listener.join()
+    def end(self) -> None:
+        """Kill it with all processes that it started, if any is left, and read its last line.
+
+        It keeps nothing that is worth a goodbye: what it has done so far stands in its checkpoints.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
+        self.process.wait()
+        self._listener.join(LISTEN_SECONDS)
+
+    def silent_seconds(self, passed: float) -> float:
+        """Return for how long it has said nothing; `passed` since this was last asked."""
+        if self._lines != self._lines_seen:
+            self._lines_seen, self._silent_seconds = self._lines, 0.0
+        else:
+            self._silent_seconds += min(passed, AWAKE_SECONDS)
+        return self._silent_seconds
 
     def _listen(self) -> None:
         """Read the child's lines until it closes them."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            message = Message.model_validate_json(line)
-            self.progress = message.progress or self.progress
-            if message.error:
-                self.error, self.again = message.error, message.again
+            self._lines += 1
+            try:
+                self._hear(Message.model_validate_json(line))
+            except ValueError:  # it was killed in the middle of a line
+                log.warning("child.garbled", line=line[:200])
+
+    def _hear(self, message: Message) -> None:
+        self.progress = message.progress or self.progress
+        if message.metrics:
+            self.news.append(News(EventType.STEP_METRICS, message.metrics))
+        if message.warning:
+            self.news.append(News(EventType.STEP_WARNING, {"message": message.warning}))
+        if message.error:
+            self.error, self.again = message.error, message.again
 
 
 class Supervisor:
@@ -105,7 +143,12 @@ class Supervisor:
                 self._storage.delete_prefix(_prefix(claim, older))
             reach("worker.before-child")
             child = self._start(claim, folder)
-            outcome = self._watch(claim, child)
+            try:
+                outcome = self._watch(claim, child)
+            finally:
+                child.end()
+            with contextlib.suppress(DBAPIError):  # its end is worth more than its news
+                self._tell_news(claim, child)
             reach("worker.child-ended")
             self._settle(claim, child, outcome, folder)
         log.info(
@@ -123,13 +166,32 @@ class Supervisor:
             try:
                 self._store(claim, folder)
             except OSError as error:
-                told = _error("storage", f"the step's files could not be stored: {error.strerror}")
-                _patiently(lambda: self._jobs.fail(claim, told, again=True))
+                self._fail(claim, _error("storage", f"the step's files could not be stored: {error.strerror}"), True)
         elif outcome is Outcome.FAILED:
-            reason, again = _failure(child)
-            _patiently(lambda: self._jobs.fail(claim, reason, again=again))
+            self._fail(claim, *_failure(child))
+        elif outcome is Outcome.STALLED:
+            self._fail(claim, self._stalled(), True)
         elif outcome is Outcome.STOPPED:
             self._jobs.give_back(claim)
+
+    def _fail(self, claim: Claim, reason: Json, again: bool) -> None:
+        """Spend an attempt; what a step has done so far goes when there will be no other."""
+        ours = _patiently(lambda: self._jobs.fail(claim, reason, again=again))
+        if ours and not (again and claim.attempt < self._settings.max_attempts):
+            checkpoints.remove_of(self._storage, claim.step_id)
+
+    def _stalled(self) -> Json:
+        message = (
+            f"the step's process said nothing for {self._settings.stall_seconds:g} seconds, as if it hung, and was "
+            "ended. If steps are only that slow here, set FASTMTL_STALL_SECONDS higher"
+        )
+        return _error("step-stalled", message)
+
+    def _tell_news(self, claim: Claim, child: Child) -> None:
+        """Hand on to the job's log what the child told besides its progress."""
+        news = list(child.news)
+        if news and self._jobs.beat(claim, None, news):
+            del child.news[: len(news)]  # now: were they not handed on, the next look would try again
 
     @contextlib.contextmanager
     def _scratch(self, claim: Claim) -> Iterator[Path]:
@@ -149,6 +211,7 @@ class Supervisor:
             device=self._settings.device,
             threads=self._settings.threads,
             parent=os.getpid(),
+            keeping=checkpoints.keeping(self._storage, claim, self._settings.checkpoint_seconds),
         )
         (folder / REQUEST).write_text(request.model_dump_json())
         process = subprocess.Popen(
@@ -156,7 +219,8 @@ class Supervisor:
             stdout=subprocess.PIPE,
             text=True,
             env={**CHILD_ENVIRONMENT, **os.environ},
-            start_new_session=True,  # Ctrl-C in a terminal is the worker's to answer
+            # Ctrl-C in a terminal is the worker's to answer, and whatever the step starts can be ended with it.
+            start_new_session=True,
         )
         return Child(process)
 
@@ -169,27 +233,32 @@ class Supervisor:
         return place
 
     def _watch(self, claim: Claim, child: Child) -> Outcome:
-        """Wait for the child's end, renewing the lease; end it when the step is not ours any more."""
+        """Wait until the child has ended or is to be ended, renewing the lease."""
         looked = beaten = time.monotonic()
         told = None
         while child.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(self._settings.poll_seconds)
             if self._stopping.is_set():
-                return _end(child, Outcome.STOPPED)
+                return Outcome.STOPPED
             now = time.monotonic()
             if now - looked < LOOK_SECONDS:
                 continue
+            silent = child.silent_seconds(now - looked)
             looked = now
+            checkpoints.remove_outlived(self._storage, claim)
             due = now - beaten >= self._settings.heartbeat_seconds
             news = child.progress if child.progress is not told else None
             try:
+                self._tell_news(claim, child)
                 ours = self._jobs.beat(claim, news) if due or news else self._jobs.holds(claim)
             except DBAPIError as error:  # the lease runs on; whoever takes over will be told apart by the fence
                 log.warning("database.unreachable", step_id=str(claim.step_id), error=str(error.orig))
                 continue
             if not ours:
-                return _end(child, Outcome.NOT_OURS)
+                return Outcome.NOT_OURS
+            if silent >= self._settings.stall_seconds:
+                return Outcome.STALLED
             if due or news:
                 beaten, told = now, child.progress
         return Outcome.DONE if child.process.returncode == 0 else Outcome.FAILED
@@ -201,7 +270,9 @@ class Supervisor:
         _patiently(lambda: self._jobs.beat(claim, None))
         files = self._storage.store_folder(folder / OUTPUT, prefix)
         reach("worker.stored-not-finished")
-        if not _patiently(lambda: self._jobs.finish(claim, files, result)):
+        if _patiently(lambda: self._jobs.finish(claim, files, result)):
+            checkpoints.remove_of(self._storage, claim.step_id)
+        else:
             self._storage.delete_prefix(prefix)
 
 
@@ -222,16 +293,8 @@ def _prefix(claim: Claim, fence: int) -> str:
     return f"steps/{claim.step_id}/{fence}"
 
 
-def _end(child: Child, outcome: Outcome) -> Outcome:
-    """Kill the child and wait until it is gone: it keeps nothing that is worth a goodbye."""
-    child.process.kill()
-    child.process.wait()
-    return outcome
-
-
 def _failure(child: Child) -> tuple[Json, bool]:
     """Return what went wrong, and whether another attempt may end otherwise."""
-    child.hear_out()
     code = child.process.returncode
     if child.error:
         return child.error, child.again

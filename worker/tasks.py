@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -18,8 +19,11 @@ from app.jobs import Jobs
 from app.queue import Queue
 from app.settings import Settings
 from app.storage import Storage
+from worker.calibrator import Calibrator
 from worker.celery import worker_app
+from worker.checkpoints import remove_ended
 from worker.supervisor import Supervisor, remove_left_scratch
+from worker.webhooks import Courier
 
 log = structlog.get_logger()
 
@@ -33,7 +37,10 @@ class Worker:
         self._stopping = threading.Event()
         self._database = Database(settings.database)
         self._jobs = Jobs(self._database, Queue(settings), settings)
-        self._supervisor = Supervisor(self._jobs, Storage(settings.storage), settings, self._stopping)
+        self._storage = Storage(settings.storage)
+        self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)
+        self._calibrator = Calibrator(self._database, settings)
+        self._courier = Courier(self._database, settings)
 
     def run_step(self, step_id: uuid.UUID) -> None:
         """Claim a step and compute it; a bell that came too late or twice finds it taken."""
@@ -42,7 +49,10 @@ class Worker:
         claim = self._jobs.claim(step_id, self.name)
         if claim:
             reach("worker.claimed")
+            self._calibrator.give_way()
             self._supervisor.compute(claim)
+            with contextlib.suppress(DBAPIError):  # after the next step, then
+                remove_ended(self._storage, self._database)
 
     def sweep(self) -> None:
         """Sweep until the worker stops; an unreachable database or broker is tried again."""
@@ -65,6 +75,8 @@ class Worker:
 
         signals.worker_shutting_down.connect(stop)
         threading.Thread(target=self.sweep, name="sweep", daemon=True).start()
+        self._calibrator.start()
+        threading.Thread(target=self._courier.run, args=(self._stopping,), name="webhooks", daemon=True).start()
         # A thread, not a forked process: the step has a process of its own, this one only watches it.
         celery.Worker(
             hostname=f"fastmtl@{self.name}",
@@ -76,4 +88,5 @@ class Worker:
             quiet=True,
         ).start()
         self._stopping.set()
+        self._calibrator.give_way()
         self._database.close()

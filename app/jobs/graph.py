@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Update, exists, select, text, update
 from sqlalchemy.orm import Session, aliased
 
-from app import events
+from app import events, webhooks
 from app.events import EventType
 from app.models import Artifact, Job, JobStep, Json, Selection, Status, Step, StepNeed
 from fastmtl.pipeline import urgency
@@ -170,6 +170,7 @@ def end(session: Session, job: Job, status: Status, at: datetime, error: Json | 
     release(session, job, at)
     told: Json = {"error": error} if error else {}
     events.add(session, job.id, ENDED[status], told, at)
+    webhooks.enqueue(session, job, at)
 
 
 def release(session: Session, job: Job, at: datetime) -> None:

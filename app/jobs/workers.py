@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Update, select, update
 
+from app import measurements
 from app.events import EventType
 from app.failpoints import reach
 from app.jobs import graph
@@ -95,6 +96,7 @@ class Workers(Life):
             session.flush()
             step = session.get_one(Step, claim.step_id, populate_existing=True)
             seconds = round((at - step.started_at).total_seconds(), 3) if step.started_at else None
+            measurements.record(session, step, result)
             graph.tell(session, step.id, EventType.STEP_SUCCEEDED, {"seconds": seconds}, at)
             ready = graph.promote(session, at)
             graph.settle(session, graph.live_jobs(session, claim.step_id), at)

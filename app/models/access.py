@@ -88,7 +88,7 @@ class PartialUpload(Base):
     bytes: Mapped[int]
     """Declared length."""
     options: Mapped[Json]
-    """`app.schemas.UploadOptions` as JSON."""
+    """`app.schemas_uploads.UploadOptions` as JSON."""
     metadata_header: Mapped[str | None]
     """Upload-Metadata as it came, to be told again."""
     created_at: Mapped[datetime]

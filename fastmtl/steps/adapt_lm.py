@@ -13,13 +13,15 @@ from dataclasses import asdict
 from transformers import PreTrainedModel
 
 from fastmtl import device, memory
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import Dataset
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, adapt, keys, load_masked_lm, logits_bytes
 from fastmtl.plan import Json, StepSpec, Workspace
-from fastmtl.tokens import read_span
+from fastmtl.telling import Standing
+from fastmtl.tokens import counted, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -29,17 +31,20 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    model, tokenizer = load_masked_lm(resolve(encoder["location"]), encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    model, tokenizer = load_masked_lm(location, encoder["max_length"])
     _check_memory(model, config, encoder["max_length"], params["mask_share"], machine)
     (digest,) = spec.datasets
     dataset = Dataset.open(workspace.datasets[digest])
-    tokens = read_span(dataset, 0, dataset.rows, tokenizer, encoder["max_length"])
+    tokens = read_span(dataset, 0, dataset.rows, tokenizer, encoder["max_length"], told.beside("reading"))
     rows = MaskableRows(tokens, keys(digest, 0, dataset.rows), tokenizer, params["mask_share"], params["seed"])
-    history = adapt(model, rows, config, machine, workspace.progress)
+    history = adapt(model, rows, config, machine, told, Checkpoints.of(spec, workspace, machine, [model]))
     model.save_pretrained(workspace.output / "model")
     tokenizer.save_pretrained(workspace.output / "model")
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(digest, tokens)])
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def _check_memory(model: PreTrainedModel, config: TrainingConfig, length: int, share: float, machine: Machine) -> None:

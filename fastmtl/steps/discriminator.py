@@ -16,12 +16,15 @@ import torch
 
 from fastmtl import device, memory
 from fastmtl.batches import Batch
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import DiscriminatorConfig
 from fastmtl.encoders import resolve
 from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.losses import discriminator_loss, positive_weights
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.telling import Standing
+from fastmtl.tokens import counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -32,10 +35,14 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
-    drawn = draw_tasks(spec.datasets, workspace.datasets, config.rows_per_task, params["seed"], checkpoint)
+    drawn = draw_tasks(
+        spec.datasets, workspace.datasets, config.rows_per_task, params["seed"], checkpoint, told.beside("reading")
+    )
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=True)
     model.initialise_heads(params["seed"])
     positive = positive_weights([len(rows) for rows in drawn.rows]).to(machine.device)  # [T]
@@ -45,10 +52,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         told_apart = discriminator_loss(config.loss, logits, batch.source.task, positive)
         return batch_task_loss(model, features, batch) + told_apart
 
-    history = train(model, drawn.sources, config, loss_of, machine, params["seed"], workspace.progress)
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    history = train(model, drawn.sources, config, loss_of, machine, params["seed"], told, checkpoints=checkpoints)
 
     about = {"encoder": encoder, "discriminator_loss": config.loss, "machine": asdict(machine)}
     save_model(model, checkpoint.tokenizer, workspace.output / "model", about)
     write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, zip(spec.datasets, (source.tokens for source in drawn.sources), strict=True))
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}

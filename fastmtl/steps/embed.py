@@ -14,12 +14,14 @@ from torch.nn import functional
 
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import read_span
+from fastmtl.telling import Standing
+from fastmtl.tokens import counted, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -28,13 +30,18 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_inference(checkpoint.encoder, max(INFERENCE_TOKENS, checkpoint.max_length), machine.free_bytes)
     (digest,) = spec.datasets
     dataset = Dataset.open(workspace.datasets[digest])
-    tokens = read_span(dataset, params["start"], params["stop"], checkpoint.tokenizer, checkpoint.max_length)
+    span = params["start"], params["stop"]
+    tokens = read_span(dataset, *span, checkpoint.tokenizer, checkpoint.max_length, told.beside("reading"))
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)
-    vectors = score_rows(model, tokens, functional.normalize, machine, workspace.progress)  # [rows, H]
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    vectors = score_rows(model, tokens, functional.normalize, machine, told, checkpoints)  # [rows, H]
     np.save(workspace.output / "embeddings.npy", vectors)
     (workspace.output / "piece.json").write_text(json.dumps({"dataset": digest, "start": params["start"]}))
-    return {"rows": len(vectors), "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(digest, tokens)])
+    return {"rows": len(vectors), "device": machine.name, "precision": machine.precision, "read": read}

@@ -23,12 +23,15 @@ from transformers import PreTrainedTokenizerBase
 
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
-from fastmtl.plan import Json, StepSpec, Workspace, folders
+from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import Tokens, joined, read_span, tokenize
+from fastmtl.telling import Standing
+from fastmtl.tokens import Tokens, counted, joined, read_span, tokenize
+from fastmtl.workload import CHOSEN
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,26 +45,34 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_inference(checkpoint.encoder, max(INFERENCE_TOKENS, checkpoint.max_length), machine.free_bytes)
     (chosen,) = folders(workspace, spec)
     primary = Dataset.open(workspace.datasets[params["primary"]])
     ranks, texts = _chosen_texts(chosen, checkpoint.tokenizer, checkpoint.max_length)
-    tokens = joined([read_span(primary, 0, primary.rows, checkpoint.tokenizer, checkpoint.max_length), texts])
+    reader = checkpoint.tokenizer, checkpoint.max_length, told.beside("reading")
+    own_texts = read_span(primary, 0, primary.rows, *reader)
+    tokens = joined([own_texts, texts])
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)
-    vectors = score_rows(model, tokens, functional.normalize, machine, workspace.progress)  # [n + K, H]
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    vectors = score_rows(model, tokens, functional.normalize, machine, told, checkpoints)  # [n + K, H]
     own, theirs = vectors[: primary.rows], np.empty((len(ranks), vectors.shape[1]), dtype=np.float32)
     theirs[ranks - 1] = vectors[primary.rows :]  # [K, H], in order of rank
-    rows, similarities = nearest(theirs, own, params["nearest"])
+    rows, similarities = nearest(theirs, own, params["nearest"], told.beside("looking up"))
     table = pq.read_table(chosen / "selection.parquet")
     table = table.append_column("percentile", pa.array(percentiles(chosen / "scores.parquet", table)))
     table = table.append_column("nearest_rows", pa.array(list(rows), pa.list_(pa.int64())))
     table = table.append_column("similarities", pa.array(list(similarities), pa.list_(pa.float32())))
     pq.write_table(table, workspace.output / "explanations.parquet", compression="zstd")
-    return {"rows": len(ranks), "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, [(params["primary"], own_texts), (CHOSEN, texts)])
+    return {"rows": len(ranks), "device": machine.name, "precision": machine.precision, "read": read}
 
 
-def nearest(rows: Floats, primary: Floats, count: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def nearest(
+    rows: Floats, primary: Floats, count: int, progress: Progress = silent
+) -> tuple[npt.NDArray[np.int64], Floats]:
     """Return, for each of K rows, the `count` primary rows of largest product and the products, largest first.
 
     Of equal ones the first row comes first. [K, count] both; `count` is at most n.
@@ -74,6 +85,7 @@ def nearest(rows: Floats, primary: Floats, count: int) -> tuple[npt.NDArray[np.i
         best = np.argsort(-part, axis=1, kind="stable")[:, :count]
         found[start : start + ROWS_AT_ONCE] = best
         products[start : start + ROWS_AT_ONCE] = np.take_along_axis(part, best, axis=1)
+        progress(min(start + ROWS_AT_ONCE, len(rows)), len(rows), "rows")
     return found, products
 
 

@@ -9,6 +9,7 @@ Writes  model/               the fine-tuned network, as it was after the chosen 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,17 +20,22 @@ import pyarrow.parquet as pq
 import torch
 
 from fastmtl import device, memory
+from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.config import FinetuningConfig
 from fastmtl.datasets import Dataset, TaskKind
-from fastmtl.device import Machine
 from fastmtl.evaluation import Split, headline, measure, predictions, split
 from fastmtl.examples import in_head_units, read_task
 from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn, Task, load_model, save_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
+from fastmtl.portion import Portion
 from fastmtl.scoring import predict
-from fastmtl.tokens import Rows, read_tokens
+from fastmtl.telling import Standing
+from fastmtl.tokens import Rows, Tokens, counted, read_tokens
 from fastmtl.training import batch_task_loss, train
+
+Logits = npt.NDArray[np.float32]
 
 PRIMARY = 0
 """The primary's place among the model's tasks."""
@@ -38,9 +44,9 @@ PRIMARY = 0
 class BestEpoch:
     """Keeps the weights of the epoch that does best on the rows kept aside for that choice."""
 
-    def __init__(self, model: MtDnn, task: Task, dataset: Dataset, rows: Rows, tokens: Any, machine: Machine) -> None:  # noqa: ANN401
-        self._model, self._task, self._tokens, self._machine = model, task, tokens, machine
-        self._labels = in_head_units(task, dataset, rows)
+    def __init__(self, model: MtDnn, task: Task, labels: torch.Tensor, logits: Callable[[], Logits]) -> None:
+        """`labels` [n] are those rows' in the head's units, `logits` computes [n, C] as the model is now."""
+        self._model, self._task, self._labels, self._logits = model, task, labels, logits
         self.scores: list[Json] = []
         self._best: tuple[float, float] | None = None
         self._weights: dict[str, torch.Tensor] = {}
@@ -51,7 +57,7 @@ class BestEpoch:
         if not len(self._labels):
             self.epoch = epoch
             return
-        logits = predict(self._model, self._tokens, PRIMARY, self._machine)  # [n, C]
+        logits = self._logits()  # [n, C]
         loss = float(task_loss(self._task.kind, torch.from_numpy(logits), self._labels))
         name = headline(self._task.kind)
         value = measure(self._task.kind, self._labels.numpy(), predictions(self._task.kind, logits))[name]
@@ -66,6 +72,19 @@ class BestEpoch:
         if self._weights:
             self._model.load_state_dict(self._weights)
 
+    def go_on(self, checkpoints: Checkpoints) -> None:
+        """Take up what the attempt before had kept, if there was one, and be kept from now on."""
+        if kept := checkpoints.take("best epoch"):
+            facts = kept.facts
+            self.scores, self.epoch = facts["scores"], facts["epoch"]
+            self._best = None if facts["best"] is None else (facts["best"][0], facts["best"][1])
+            self._weights = kept.tensors
+        checkpoints.keep("best epoch", self.state)
+
+    def state(self) -> State:
+        """Return all that `go_on` needs."""
+        return State(self._weights, {"scores": self.scores, "epoch": self.epoch, "best": self._best})
+
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Fine-tune, choose the epoch on the primary's own rows, measure once."""
@@ -75,20 +94,32 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     machine = device.describe(workspace.device, params["precision"])
     max_length = params["encoder"]["max_length"]
     (target,) = folders(workspace, spec)
+    told = Standing(workspace.progress)
     model, tokenizer = load_model(target / "model", max_length)
     memory.check_training(model.encoder, config, max_length, machine.free_bytes, "finetuning")
 
     task = model.tasks[PRIMARY]
     primary = Dataset.open(workspace.datasets[params["primary"]["digest"]])
     parts = split(primary.rows, params["holdout_share"], params["choice_share"], params["split_seed"], params["seed"])
-    source = read_task(PRIMARY, task, primary, parts.train, tokenizer, max_length)
+    source = read_task(PRIMARY, task, primary, parts.train, tokenizer, max_length, told.beside("reading"))
     measured, rows = _measured_on(spec, workspace, primary, parts)
     asked = (measured, rows) if config.choose_on == "measured" else (primary, parts.choice)
-    best = BestEpoch(model, task, *asked, read_tokens(*asked, tokenizer, max_length), machine)
-    history = train(model, [source], config, batch_task_loss, machine, params["seed"], workspace.progress, best)
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    portion = Portion(INFERENCE_TOKENS, "tokens", told)
+
+    def logits_of(tokens: Tokens) -> Logits:
+        return predict(model, tokens, PRIMARY, machine, told.beside("measuring"), checkpoints, portion)
+
+    tokens = read_tokens(*asked, tokenizer, max_length, told.beside("reading"))
+    best = BestEpoch(model, task, in_head_units(task, *asked), lambda: logits_of(tokens))
+    best.go_on(checkpoints)
+    history = train(
+        model, [source], config, batch_task_loss, machine, params["seed"], told, best, checkpoints=checkpoints
+    )
     best.restore()
 
-    logits = predict(model, read_tokens(measured, rows, tokenizer, max_length), PRIMARY, machine)  # [n, C]
+    measured_tokens = read_tokens(measured, rows, tokenizer, max_length, told.beside("reading"))
+    logits = logits_of(measured_tokens)  # [n, C]
     labels, predicted = _in_users_units(task, in_head_units(task, measured, rows), logits)
     evaluation = {
         "seed": params["seed"],
@@ -105,7 +136,10 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     save_model(model, tokenizer, workspace.output / "model", {"encoder": params["encoder"], "machine": asdict(machine)})
     _write_predictions(workspace, task, rows, labels, predicted)
     (workspace.output / "evaluation.json").write_text(json.dumps(evaluation))
-    return {key: evaluation[key] for key in ("metrics", "headline", "measured_on", "rows", "epoch", "losses")}
+    said = {key: evaluation[key] for key in ("metrics", "headline", "measured_on", "rows", "epoch", "losses")}
+    primary_digest: str = params["primary"]["digest"]
+    read = [(primary_digest, source.tokens), (params["validation"] or primary_digest, measured_tokens)]
+    return {**said, "read": counted(params["encoder"], read)}
 
 
 def _measured_on(spec: StepSpec, workspace: Workspace, primary: Dataset, parts: Split) -> tuple[Dataset, Rows]:

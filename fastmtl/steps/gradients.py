@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from fastmtl import device, memory
-from fastmtl.adapters import GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
+from fastmtl.adapters import ABOUT_FILE, GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
 from fastmtl.batches import TaskRows
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
-from fastmtl.examples import in_head_units
+from fastmtl.examples import read_task
 from fastmtl.methods.gradient import GRADIENTS_FILE
-from fastmtl.plan import Json, StepSpec, Workspace, folders
+from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders
 from fastmtl.steps import slice as sliced
-from fastmtl.tokens import TEXTS_AT_ONCE, Rows, joined, read_tokens
+from fastmtl.telling import Standing
+from fastmtl.tokens import Rows, counted
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -40,15 +42,21 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         f"Make config.encoder.max_length ({adapted.max_length}) smaller, or use a smaller encoder.",
     )
     pieces = _pieces(params, others)
-    sources = [_read(adapted, digest, rows, workspace.datasets[digest]) for digest, rows in pieces]
+    told = Standing(workspace.progress)
+    sources = [
+        _read(adapted, digest, rows, workspace.datasets[digest], told.beside("reading")) for digest, rows in pieces
+    ]
     projection = Projection(
         [adapter.size for adapter in adapted.adapters], params["dimensions"], params["seed"], machine.device
     )
-    gradients = unit_gradients(adapted, sources, projection, machine, workspace.progress)  # [rows of the shard, D]
+    checkpoints = Checkpoints.of(spec, workspace, machine, [adapted.model])
+    gradients = unit_gradients(adapted, sources, projection, machine, told, checkpoints)  # [rows of the shard, D]
     np.save(workspace.output / GRADIENTS_FILE, gradients)
     np.save(workspace.output / "rows.npy", np.concatenate([rows for _, rows in pieces]))
     (workspace.output / "pieces.json").write_text(json.dumps([[digest, len(rows)] for digest, rows in pieces]))
-    return {"rows": len(gradients), "device": machine.name, "precision": machine.precision}
+    encoder: Json = json.loads((training / ABOUT_FILE).read_text())["encoder"]
+    read = counted(encoder, zip((digest for digest, _ in pieces), (source.tokens for source in sources), strict=True))
+    return {"rows": len(gradients), "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def _pieces(params: Json, others: Sequence[Path]) -> list[tuple[str, Rows]]:
@@ -59,12 +67,8 @@ def _pieces(params: Json, others: Sequence[Path]) -> list[tuple[str, Rows]]:
     return sliced.part(folder, *params["slice"])
 
 
-def _read(adapted: Adapted, digest: str, rows: Rows, path: Path) -> TaskRows:
-    """Read rows of a dataset with their labels, some thousands of texts at a time."""
-    dataset = Dataset.open(path)
+def _read(adapted: Adapted, digest: str, rows: Rows, path: Path, progress: Progress) -> TaskRows:
+    """Read rows of a dataset with their labels."""
     index = [task.digest for task in adapted.model.tasks].index(digest)
-    parts = [
-        read_tokens(dataset, rows[start : start + TEXTS_AT_ONCE], adapted.tokenizer, adapted.max_length)
-        for start in range(0, len(rows), TEXTS_AT_ONCE)
-    ]
-    return TaskRows(index, joined(parts), in_head_units(adapted.model.tasks[index], dataset, rows))
+    task = adapted.model.tasks[index]
+    return read_task(index, task, Dataset.open(path), rows, adapted.tokenizer, adapted.max_length, progress)

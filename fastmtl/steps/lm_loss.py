@@ -14,7 +14,8 @@ Letters: n rows of the shard · M masked tokens of a batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -23,13 +24,17 @@ import torch
 from transformers import PreTrainedModel
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS, inference_batches
+from fastmtl.batches import INFERENCE_TOKENS, InferenceOrder
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
-from fastmtl.tokens import Rows, joined, read_span
+from fastmtl.portion import Portion
+from fastmtl.scoring import compute_rows
+from fastmtl.telling import Standing
+from fastmtl.tokens import Rows, counted, joined, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -39,50 +44,62 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     max_length = params["encoder"]["max_length"]
-    model, tokenizer = load_masked_lm(resolve(params["encoder"]["location"]), max_length)
+    told = Standing(workspace.progress)
+    location = resolve(params["encoder"]["location"], told.beside("fetching the encoder"))
+    model, tokenizer = load_masked_lm(location, max_length)
     _check_memory(model, max(INFERENCE_TOKENS, max_length), params["mask_share"], machine)
     models = (model, load_masked_lm(adapted / "model", max_length).model)
-    tokens = joined(
-        [
-            read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
-            for digest, start, stop in params["pieces"]
-        ]
-    )
+    reading = told.beside("reading")
+    parts = [
+        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length, reading))
+        for digest, start, stop in params["pieces"]
+    ]
+    tokens = joined([part for _, part in parts])
     named = list(chain.from_iterable(keys(*piece) for piece in params["pieces"]))
     rows = MaskableRows(tokens, named, tokenizer, params["mask_share"], params["seed"])
-    losses = row_losses(models, rows, params["passes"], machine, workspace.progress)  # [n, 2]
+    checkpoints = Checkpoints.of(spec, workspace, machine, models)
+    losses = row_losses(models, rows, params["passes"], machine, told, checkpoints)  # [n, 2]
     np.save(workspace.output / "losses.npy", losses)
     (workspace.output / "pieces.json").write_text(json.dumps(params["pieces"]))
-    return {"rows": len(losses), "device": machine.name, "precision": machine.precision}
+    read = counted(params["encoder"], parts)
+    return {"rows": len(losses), "device": machine.name, "precision": machine.precision, "read": read}
 
 
 def row_losses(
-    models: Sequence[PreTrainedModel], rows: MaskableRows, passes: int, machine: Machine, progress: Progress = silent
+    models: Sequence[PreTrainedModel],
+    rows: MaskableRows,
+    passes: int,
+    machine: Machine,
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the mean loss of every row's masked tokens over the masks 0 ... passes - 1, [n, len(models)]."""
-    totals = np.zeros((len(rows.tokens), len(models)))
-    done = 0
-    for draw in range(passes):
-        masked = rows.masked(draw)
-        for column, model in enumerate(models):
-            for batch, means in _batch_means(model, masked, machine):
-                totals[batch, column] += means
-                done += len(batch)
-                progress(done, passes * totals.size, "rows")
+    n = len(rows.tokens)
+    masked = lru_cache(1)(rows.masked)
+    for model in models:
+        model.eval().to(machine.device)  # type: ignore[no-untyped-call]
+
+    def compute(batch: Rows) -> npt.NDArray[np.float64]:
+        turn = int(batch[0]) // n
+        draw, column = divmod(turn, len(models))
+        return _means(models[column], masked(draw), batch - turn * n, machine)[:, None]  # [B, 1]
+
+    # Every draw's every model goes over all rows: as many groups of n rows.
+    order = InferenceOrder.of([rows.tokens.lengths] * (passes * len(models)))
+    found = compute_rows(order, compute, Portion(INFERENCE_TOKENS, "tokens", progress), progress, checkpoints)
+    totals = np.zeros((n, len(models)))
+    for each in found.reshape(passes, len(models), n):
+        totals += each.T
     return (totals / passes).astype(np.float32)
 
 
-def _batch_means(
-    model: PreTrainedModel, masked: MaskedRows, machine: Machine
-) -> Iterator[tuple[Rows, npt.NDArray[np.float64]]]:
-    """Yield rows and the mean loss of each row's masked tokens, until all rows had their turn."""
-    model.eval().to(machine.device)  # type: ignore[no-untyped-call]
-    for batch in inference_batches(masked.inputs.lengths):
-        with torch.inference_mode():
-            losses = masked_losses(model, masked, batch, machine).cpu().numpy()  # [M]
-        counts = masked.counts[batch]
-        sums = np.bincount(np.repeat(np.arange(len(batch)), counts), weights=losses, minlength=len(batch))
-        yield batch, sums / np.maximum(counts, 1)
+def _means(model: PreTrainedModel, masked: MaskedRows, batch: Rows, machine: Machine) -> npt.NDArray[np.float64]:
+    """Return the mean loss of each row's masked tokens, [B]."""
+    with torch.inference_mode():
+        losses = masked_losses(model, masked, batch, machine).cpu().numpy()  # [M]
+    counts = masked.counts[batch]
+    sums = np.bincount(np.repeat(np.arange(len(batch)), counts), weights=losses, minlength=len(batch))
+    return sums / np.maximum(counts, 1)
 
 
 def _check_memory(model: PreTrainedModel, max_tokens: int, share: float, machine: Machine) -> None:

@@ -14,12 +14,14 @@ import torch
 
 from fastmtl import device, memory
 from fastmtl.batches import INFERENCE_TOKENS
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.losses import DiscriminatorLoss, probabilities
 from fastmtl.model import MODEL_FILE, load_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.scoring import score_rows
-from fastmtl.tokens import joined, read_span
+from fastmtl.telling import Standing
+from fastmtl.tokens import counted, joined, read_span
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -30,20 +32,23 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     about = json.loads((training / "model" / MODEL_FILE).read_text())
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
+    told = Standing(workspace.progress)
     memory.check_inference(model.encoder, max(INFERENCE_TOKENS, max_length), machine.free_bytes)
-    tokens = joined(
-        [
-            read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length)
-            for digest, start, stop in spec.params["pieces"]
-        ]
-    )
+    reading = told.beside("reading")
+    parts = [
+        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length, reading))
+        for digest, start, stop in spec.params["pieces"]
+    ]
+    tokens = joined([part for _, part in parts])
 
     kind: DiscriminatorLoss = "bce" if spec.params["read_as"] == "sigmoid" else about["discriminator_loss"]
 
     def read(features: torch.Tensor) -> torch.Tensor:
         return probabilities(kind, model.discriminate(features))  # [B, T]
 
-    scores = score_rows(model, tokens, read, machine, workspace.progress)  # [rows of the shard, T]
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    scores = score_rows(model, tokens, read, machine, told, checkpoints)  # [rows of the shard, T]
     np.save(workspace.output / "probabilities.npy", scores)
     (workspace.output / "pieces.json").write_text(json.dumps(spec.params["pieces"]))
-    return {"rows": len(scores), "device": machine.name, "precision": machine.precision}
+    read_texts = counted(about["encoder"], parts)
+    return {"rows": len(scores), "device": machine.name, "precision": machine.precision, "read": read_texts}

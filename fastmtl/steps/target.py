@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from fastmtl import device, memory
 from fastmtl.batches import TaskRows
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
@@ -29,7 +30,8 @@ from fastmtl.evaluation import split
 from fastmtl.examples import describe_task, read_task
 from fastmtl.model import MtDnn, load_checkpoint, save_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
-from fastmtl.tokens import Rows
+from fastmtl.telling import Standing
+from fastmtl.tokens import Rows, counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -40,14 +42,24 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "target")
 
     parts = _training_rows(spec, workspace)
     datasets = [Dataset.open(workspace.datasets[digest]) for digest, _ in parts]
     tasks = [describe_task(digest, dataset, rows) for (digest, rows), dataset in zip(parts, datasets, strict=True)]
     sources = [
-        read_task(index, tasks[index], datasets[index], rows, checkpoint.tokenizer, checkpoint.max_length)
+        read_task(
+            index,
+            tasks[index],
+            datasets[index],
+            rows,
+            checkpoint.tokenizer,
+            checkpoint.max_length,
+            told.beside("reading"),
+        )
         for index, (_, rows) in enumerate(parts)
     ]
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, tasks, discriminator=False)
@@ -59,15 +71,17 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         batch_task_loss,
         machine,
         params["seed"],
-        workspace.progress,
+        told,
         steps=_steps(len(parts[0][1]), params["visits"], config),
+        checkpoints=Checkpoints.of(spec, workspace, machine, [model]),
     )
 
     save_model(
         model, checkpoint.tokenizer, workspace.output / "model", {"encoder": encoder, "machine": asdict(machine)}
     )
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "rows": history.rows, "steps": history.steps}
+    read = counted(encoder, ((task.digest, source.tokens) for task, source in zip(tasks, sources, strict=True)))
+    return {"losses": history.losses, "rows": history.rows, "steps": history.steps, "read": read}
 
 
 def _steps(primary_rows: int, visits: int | None, config: TrainingConfig) -> int | None:

@@ -16,11 +16,14 @@ from dataclasses import asdict
 
 from fastmtl import device, memory
 from fastmtl.adapters import adapt, save_adapted
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.encoders import resolve
 from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.telling import Standing
+from fastmtl.tokens import counted
 from fastmtl.training import batch_task_loss, train
 
 
@@ -31,16 +34,24 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     device.make_deterministic()
     machine = device.describe(workspace.device, params["precision"])
     encoder = params["encoder"]
-    checkpoint = load_checkpoint(resolve(encoder["location"]), encoder["pooling"], encoder["max_length"])
+    told = Standing(workspace.progress)
+    location = resolve(encoder["location"], told.beside("fetching the encoder"))
+    checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
-    drawn = draw_tasks(spec.datasets, workspace.datasets, params["rows_per_task"], params["seed"], checkpoint)
+    drawn = draw_tasks(
+        spec.datasets, workspace.datasets, params["rows_per_task"], params["seed"], checkpoint, told.beside("reading")
+    )
     adapt(checkpoint.encoder, params["seed"])
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=False)
     model.initialise_heads(params["seed"])
-    history = train(model, drawn.sources, config, batch_task_loss, machine, params["seed"], workspace.progress)
+    checkpoints = Checkpoints.of(spec, workspace, machine, [model])
+    history = train(
+        model, drawn.sources, config, batch_task_loss, machine, params["seed"], told, checkpoints=checkpoints
+    )
 
     save_adapted(model, encoder, workspace.output)
     write_drawn(workspace.output, spec.datasets, drawn.rows)
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
-    return {"losses": history.losses, "device": machine.name, "precision": machine.precision}
+    read = counted(encoder, zip(spec.datasets, (source.tokens for source in drawn.sources), strict=True))
+    return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}

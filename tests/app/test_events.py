@@ -10,7 +10,7 @@ from lives import CHAIN, NOON, World
 from sqlalchemy import select
 
 from app.db import Database
-from app.events import EventType, add
+from app.events import EventType, add, read
 from app.models import Event
 
 
@@ -69,3 +69,32 @@ def test_a_reader_who_sees_a_number_sees_all_before_it_while_many_write(world):
         seen.append([event.number for event in log_of(world, job_id)])
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in seen)
     assert [event.number for event in log_of(world, job_id)] == list(range(1, world.job(job_id).last_event + 1))
+
+
+def test_a_reader_goes_on_from_the_last_number_it_saw(world):
+    job_id = world.create(CHAIN)
+    start = world.job(job_id).last_event
+    for step in ("discriminator", "score", "select"):
+        append(world, job_id, EventType.STEP_STARTED, {"step": step})
+    first = read(world.database, world.tenant, job_id, start, 2)
+    assert first is not None
+    assert ([event.data["step"] for event in first.events], first.over) == (["discriminator", "score"], False)
+    rest = read(world.database, world.tenant, job_id, first.events[-1].number, 2)
+    assert rest is not None
+    assert [event.data["step"] for event in rest.events] == ["select"]
+
+
+def test_a_reader_is_told_that_a_job_is_over_together_with_its_last_events(world):
+    job_id = world.create(CHAIN)
+    world.jobs.cancel(job_id)
+    last = append(world, job_id, EventType.STEP_WARNING)
+    news = [read(world.database, world.tenant, job_id, after, 100) for after in (last - 1, last, last + 5)]
+    assert [(len(each.events), each.over) for each in news if each] == [(1, True), (0, True), (0, True)]
+
+
+def test_another_tenants_log_is_not_there(world):
+    job_id = world.create(CHAIN)
+    append(world, job_id, EventType.STEP_STARTED)
+    readers = (world.tenant, world.add_tenant("bob's"))
+    assert [read(world.database, reader, job_id, 0, 10) is None for reader in readers] == [False, True]
+    assert read(world.database, world.tenant, uuid.uuid4(), 0, 10) is None

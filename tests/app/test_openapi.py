@@ -57,7 +57,9 @@ def test_every_operation_is_named_and_documents_its_errors_as_problems(schema: d
     for name, operation in operations(schema):
         assert operation["summary"] and operation["operationId"], name
         errors = {
-            status: body for status, body in operation["responses"].items() if status in ("400", "404", "409", "422")
+            status: body
+            for status, body in operation["responses"].items()
+            if status in ("400", "401", "404", "409", "422")
         }
         assert all("application/problem+json" in body["content"] for body in errors.values()), name
         assert operation["operationId"] in ("health", "ready", "options") or errors, name

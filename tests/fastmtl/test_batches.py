@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmtl.batches import TaskRows, batches_per_epoch, inference_batches, training_batches
+from fastmtl.batches import Batch, InferenceOrder, TaskRows, batches_per_epoch, training_batches
 from fastmtl.tokens import Tokens
 
 
@@ -114,12 +114,32 @@ def test_a_task_without_rows_takes_no_step():
     assert batches_per_epoch([rows_of(0, []), rows_of(1, [3])], 4) == 1
 
 
+def in_batches(order: InferenceOrder, max_tokens: int) -> list[np.ndarray]:
+    batches, done = [], 0
+    while done < len(order.rows):
+        batches.append(order.batch(done, max_tokens))
+        done += len(batches[-1])
+    return batches
+
+
 @given(st.lists(st.integers(1, 200), max_size=200), st.integers(1, 500))
 def test_inference_takes_every_row_once_within_the_tokens_of_a_batch(lengths, max_tokens):
-    batches = list(inference_batches(np.array(lengths, dtype=np.int64), max_tokens))
+    batches = in_batches(InferenceOrder.of([np.array(lengths, dtype=np.int64)]), max_tokens)
     assert sorted(row for batch in batches for row in batch.tolist()) == list(range(len(lengths)))
     padded = [len(batch) * max(lengths[row] for row in batch) for batch in batches]
     assert all(tokens <= max_tokens or len(batch) == 1 for tokens, batch in zip(padded, batches, strict=True))
+
+
+def test_rows_of_two_groups_are_never_in_one_batch_and_are_counted_through():
+    groups = [np.array([2, 3]), np.array([], dtype=np.int64), np.array([1, 4, 2])]
+    # a batch of 9 tokens holds three rows of 3, or two of 4
+    assert [batch.tolist() for batch in in_batches(InferenceOrder.of(groups), 9)] == [[1, 0], [3, 4], [2]]
+
+
+def test_a_batch_in_parts_keeps_the_order_of_its_rows_and_the_largest_part_is_the_first():
+    batch = Batch(rows_of(0, [1] * 5), np.arange(5))
+    assert [part.rows.tolist() for part in batch.parts(2)] == [[0, 1], [2, 3], [4]]
+    assert batch.parts(5) == [batch]
 
 
 def test_padding_is_on_the_right_and_masked():

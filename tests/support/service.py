@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from lives import Bell
+from lives import CHAIN, NOON, Bell, new_job
 
+from app.events import EventType, add
 from app.jobs import Claim, Jobs
 from app.main import create_app
+from app.server import Server
 from app.settings import Settings
 from app.state import State
 
@@ -45,6 +52,11 @@ class Api:
         answer = self.client.post("/v1/jobs", json=self.request(**config))
         assert answer.status_code == 202, answer.text
         return answer.json()
+
+    def plain_job(self) -> dict:
+        """A job of three steps without datasets: quick to have, where nobody asks what it is about."""
+        tenant = self.parts.keys.tenant("default")
+        return {"id": str(self.jobs.create(new_job(tenant.id), [], CHAIN))}
 
     def job(self, job: dict) -> dict:
         return self.client.get(f"/v1/jobs/{job['id']}").json()
@@ -88,6 +100,20 @@ class Api:
         pq.write_table(table, sink)
         self.finish(job, "explain", {"explanations.parquet": sink.getvalue().to_pybytes()})
 
+    def tell(self, job: dict, *kinds: EventType, **data: object) -> None:
+        """Append events to a job's log."""
+        with self.parts.database.transaction() as session:
+            for kind in kinds:
+                add(session, uuid.UUID(job["id"]), kind, data, NOON)
+
+    def end(self, job: dict) -> None:
+        """Bring a job to its end."""
+        self.jobs.cancel(uuid.UUID(job["id"]))
+
+    def events(self, job: dict, after: int = 0) -> list[dict]:
+        """Every event of a job, as pages tell it."""
+        return self.client.get(f"/v1/jobs/{job['id']}/events?limit=200&after={after}").json()["items"]
+
     def traces(self) -> list[str]:
         """Every stored file, and how many rows the tables hold: what a refused request must leave as it was."""
         files = [str(path) for path in (self.home / "storage").rglob("*") if path.is_file()]
@@ -116,3 +142,19 @@ def selection(key: str = "other") -> bytes:
 def api(home: Path, **settings: object) -> TestClient:
     """Return a client of an embedded service; use it as a context manager."""
     return TestClient(create_app(Settings(home=home, **settings), Bell()), raise_server_exceptions=False)
+
+
+@contextmanager
+def served(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve an application on a port of this machine, already started by another; it has stopped on leaving."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+    server = Server(config, app) if hasattr(app.state, "parts") else uvicorn.Server(config)
+    socket = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+    assert not thread.is_alive(), "the server waits for an answer that does not end"

@@ -12,7 +12,9 @@ from pools import write_dataset
 
 from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.device import Machine
+from fastmtl.examples import in_head_units
 from fastmtl.model import MtDnn, Task, load_checkpoint
+from fastmtl.scoring import predict
 from fastmtl.steps.finetune import BestEpoch
 from fastmtl.tokens import read_tokens
 
@@ -35,7 +37,8 @@ class World:
         """Go through epochs after which the head's logit of `yes` is this; choose by some rows, and restore."""
         chosen = np.array(rows, dtype=np.int64)
         tokens = read_tokens(self.dataset, chosen, self.checkpoint.tokenizer, 16)
-        best = BestEpoch(self.model, self.task, self.dataset, chosen, tokens, CPU)
+        labels = in_head_units(self.task, self.dataset, chosen)
+        best = BestEpoch(self.model, self.task, labels, lambda: predict(self.model, tokens, 0, CPU))
         for epoch, logit in enumerate(said):
             self.say(logit)
             best(epoch)

@@ -62,7 +62,9 @@ class Trainings:
         self.sources: Sequence[TaskRows] = ()
         self.steps: int | None = None
 
-    def __call__(self, model: object, sources: Sequence[TaskRows], *_: object, steps: int | None) -> History:
+    def __call__(
+        self, model: object, sources: Sequence[TaskRows], *_: object, steps: int | None, **__: object
+    ) -> History:
         self.sources, self.steps = sources, steps
         return History((), steps or 0, 0)
 
