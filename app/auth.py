@@ -18,14 +18,15 @@ from fastapi import Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from app.errors import ApiError, Forbidden, Unauthorized, answer, unavailable
+from app.errors import ApiError, Forbidden, Unauthorized
 from app.keys import Caller, Scope
+from app.problems import answer, unavailable
 from app.rate_limits import of_address
 from app.state import State
 
@@ -79,7 +80,7 @@ class Door:
             except ApiError as error:
                 await answer(error)(scope, receive, send)
                 return
-            except OperationalError as error:
+            except (OperationalError, InternalError) as error:
                 await unavailable(request, error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -34,8 +34,9 @@ def serve() -> None:
     from app import logs, server
     from app.settings import Settings
 
-    logs.configure()
-    server.serve(Settings())
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    server.serve(settings)
 
 
 @app.command()
@@ -45,8 +46,9 @@ def worker() -> None:
     from app.settings import Settings
     from worker.tasks import Worker
 
-    logs.configure()
-    Worker(Settings()).run()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    Worker(settings).run()
 
 
 @app.command()

@@ -71,7 +71,7 @@ class Datasets:
         length = int(headers.get("Content-Length", 0))
         is_form = content_type.startswith(MULTIPART)
         self.check_length(length, of_file=not is_form)
-        await asyncio.to_thread(self._foresee, tenant_id, dataset_id, 1 if is_form else max(1, length))
+        await asyncio.to_thread(self.foresee, tenant_id, 1 if is_form else max(1, length), dataset_id)
         declared = Declared(headers)
         body = declared.watch(patiently(stream, self._settings.upload_idle_seconds))
         async with in_thread(self._storage.incoming()) as folder:
@@ -116,17 +116,20 @@ class Datasets:
             dataset = session.get(Dataset, dataset_id)
             return None if dataset is None or dataset.tenant_id != tenant_id else _out(dataset)
 
-    def _foresee(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID, size: int) -> None:
-        """Refuse what will not fit before it comes; a second attempt at what is there adds nothing."""
-        with self._database.reading() as session:
-            if session.get(Dataset, dataset_id) is None:
-                foresee_upload(session, self._settings, tenant_id, size)
-
     async def _receive(self, body: AsyncIterator[bytes], content_type: str, path: Path) -> Received:
         limit, check_room = self._settings.max_upload_bytes, self._storage.check_room
         if content_type.startswith(MULTIPART):
             return await receive_form(body, path, limit, check_room, boundary_of(content_type))
         return await receive_raw(body, path, limit, check_room)
+
+    def foresee(self, tenant_id: uuid.UUID, size: int, dataset_id: uuid.UUID | None = None) -> None:
+        """Refuse what will not fit before it comes; a second attempt at what is there adds nothing.
+
+        Raises QuotaExceeded.
+        """
+        with self._database.reading() as session:
+            if dataset_id is None or session.get(Dataset, dataset_id) is None:
+                foresee_upload(session, self._settings, tenant_id, size)
 
     async def _adopt(
         self,
@@ -161,8 +164,8 @@ class Datasets:
                     also(session, dataset.id)
         except BaseException as error:
             self._storage.delete_prefix(prefix)
-            twice = isinstance(error, IntegrityError | QuotaExceeded)
-            known = self._find(dataset.tenant_id, dataset.id) if twice else None
+            again = isinstance(error, IntegrityError | QuotaExceeded)
+            known = self._find(dataset.tenant_id, dataset.id) if again else None
             if known is None:
                 raise
             return known

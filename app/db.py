@@ -2,6 +2,10 @@
 
 SQLite runs in WAL mode and every transaction that writes begins IMMEDIATE, so that two writers queue instead of
 failing half-way (sqlite.org/lang_transaction.html).
+
+On PostgreSQL a transaction in which nothing is said for a while is ended by the server: a process that stands still in
+the middle of one, with its machine perhaps, would else hold its locks, and every change of the graph of steps waits for
+the same one.
 """
 
 from __future__ import annotations
@@ -16,6 +20,10 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.failpoints import reach
+
+IDLE_SECONDS = 10.0
+"""Of silence in a transaction: ours say something every few milliseconds, and a lease must not run out meanwhile."""
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x4D494752  # any constant of its own
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -24,9 +32,9 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 class Database:
     """An engine and its sessions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.engine = _engine(url, idle_seconds)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
@@ -36,6 +44,7 @@ class Database:
             if self.engine.dialect.name == "sqlite":
                 session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
             yield session
+            reach("database.before-commit")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -81,13 +90,22 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, idle_seconds: float) -> Engine:
+    # hide_parameters: they hold what users wrote, and errors are logged.
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "connect", lambda connection, _record: _prepare_postgres(connection, idle_seconds))
+        return engine
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgres(connection: Any, idle_seconds: float) -> None:  # noqa: ANN401 - the driver's own connection
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * idle_seconds)}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -112,6 +113,24 @@ class Settings(BaseSettings):
         False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
     )
 
+    log_format: Literal["console", "json"] | None = Field(
+        None, description="How log lines are written; default: console on a terminal, else json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    metrics_host: str = Field("127.0.0.1", description="Address that metrics are served on; they ask for no key.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for Prometheus, each process its own; 0 takes a free one. Default: no metrics.",
+    )
+    min_free_bytes: int = Field(
+        256 * MIB, ge=0, description="With less room than this in the storage the service is not ready, bytes."
+    )
+    tracing: Literal["auto", "on", "off"] = Field(
+        "auto", description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT says where to."
+    )
+
     @field_validator("rate_limit", mode="before")
     @classmethod
     def _none_is_off(cls, value: object) -> object:
@@ -137,6 +156,13 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'fastmtl.sqlite3').absolute()}"
+
+    @property
+    def traced(self) -> bool:
+        """Whether traces are written: as OpenTelemetry's own variables say, where `tracing` is auto."""
+        told = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
+        disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        return self.tracing == "on" or (self.tracing == "auto" and told and not disabled)
 
     @property
     def storage(self) -> Path:

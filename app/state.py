@@ -14,6 +14,7 @@ from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
 from app.rate_limits import RateLimits
+from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
 from app.uploads import Uploads
@@ -36,6 +37,7 @@ class State:
     rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
+    readiness: Readiness
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
@@ -52,10 +54,11 @@ def assemble(settings: Settings, bell: Bell) -> State:
     datasets = Datasets(database, storage, settings)
     uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
-    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, RateLimits(settings), open_to)
+    limits, readiness = RateLimits(settings), Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, limits, open_to, readiness)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken
     state: State = request.app.state.parts
     return state
 

@@ -33,12 +33,11 @@ from app.errors import (
     KeptProblem,
     NotFound,
     Stalled,
-    problem_of,
 )
 from app.holds import Hold, Holds, locked
 from app.models import Json, PartialUpload
 from app.partial import BeingWritten, PartialFile
-from app.quotas import foresee_upload
+from app.problems import problem_of
 from app.receive import Received, patiently
 from app.schemas_uploads import UploadOptions, UploadState
 from app.settings import Settings
@@ -119,8 +118,8 @@ class Uploads:
     ) -> Upload:
         """Create an upload of so many bytes, and write its first part.
 
-        Raises BodyTooLarge, QuotaExceeded, InvalidDataset for an empty file, OSError for a full disk, and what `append`
-        does. Where the first part is cut nothing stays: the client was not told where to go on.
+        Raises BodyTooLarge, InvalidDataset for an empty file, OSError for a full disk, and what `append` does. Where
+        the first part is cut nothing stays: the client was not told where to go on.
         """
         upload = await asyncio.to_thread(self._create, tenant_id, length, options, metadata)
         if first is None:
@@ -135,6 +134,7 @@ class Uploads:
         if length == 0:
             raise InvalidDataset([Problem("the file is empty: a header and rows, or lines of JSON, are needed")])
         self._datasets.check_length(length)
+        self._datasets.foresee(tenant_id, length)
         at = self._clock()
         record = PartialUpload(
             id=uuid.uuid4(),
@@ -146,7 +146,6 @@ class Uploads:
             expires_at=at + self._expiry,
         )
         with self._database.transaction() as session:
-            foresee_upload(session, self._settings, tenant_id, length)
             session.add(record)
         self._file(record.id).create()  # after the row: a folder without one is nobody's
         return self.show(tenant_id, record.id)

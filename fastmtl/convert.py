@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import errno
+import gc
 import json
 import os
 import resource
@@ -38,6 +39,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.parent:
         _end_with(given.parent)
+    gc.disable()  # rows are no cycles, and a line of millions of lists would be looked through again and again
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds what the user sent
     if given.memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (given.memory_bytes, given.memory_bytes))

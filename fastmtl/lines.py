@@ -7,6 +7,7 @@ from typing import BinaryIO
 from fastmtl.errors import InvalidDataset, Problem
 
 BOM = b"\xef\xbb\xbf"
+BLANK_PER_ROW = 10
 
 
 class Lines:
@@ -16,7 +17,7 @@ class Lines:
         self._file = file
         self._limit = limit
         self._max_blank = max_blank
-        self._blank = 0
+        self._blank, self._filled = 0, 0
         self._offset = 0
         self._row_bytes = 0
         self._row_line = 1
@@ -52,12 +53,13 @@ class Lines:
     def end_row(self, *, blank: bool = False) -> int:
         """Begin to count another row; return the first line of the one that ended.
 
-        Raises InvalidDataset where too many were blank.
+        Raises InvalidDataset where too many were blank: BLANK_PER_ROW for each that was not, and some besides.
         """
         first, self._row_line, self._row_bytes = self._row_line, self.line + 1, 0
         self._blank += blank
-        if self._blank > self._max_blank:
-            raise self.wrong(f"more than {self._max_blank:,} blank lines")
+        self._filled += not blank
+        if self._blank > self._max_blank + BLANK_PER_ROW * self._filled:
+            raise self.wrong(f"{self._blank:,} blank lines, and only {self._filled:,} others")
         return first
 
     def wrong(self, told: str, line: int | None = None) -> InvalidDataset:

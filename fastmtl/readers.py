@@ -41,8 +41,8 @@ class Limits:
     max_columns: int = 1_000
     max_name_chars: int = 500
     """Of a column's name."""
-    max_blank_lines: int = 1_000_000
-    """Of a file, all together: a gigabyte of nothing would keep its reader busy for minutes."""
+    max_blank_lines: int = 100_000
+    """And some for each row: a gigabyte of nothing would keep its reader busy for minutes."""
     max_batch_bytes: int = 200 * 2**20
     free_bytes: int = 64 * 2**20
     """What a Parquet file may expand to, and more by its size: BOMB_RATIO times that."""

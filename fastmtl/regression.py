@@ -26,6 +26,8 @@ NORMAL = 1.645
 """Standard deviations of a normal distribution that hold COVERAGE of it on both sides."""
 NOISE, NOISE_COUNT = 0.2, 3
 """Standard deviation of log(actual / foretold) before anything is measured, and how many measurements that is worth."""
+UNKNOWN = 2.0
+"""Standard deviation of a cost of which nothing is known but what all together took, as a share of its even part."""
 ROUNDS = 8
 FAR = 2.0
 """Standard deviations beyond which a measurement counts less."""
@@ -100,7 +102,7 @@ def _even(x: Floats, y: Floats) -> Line:
         there = column > 0
         if there.any():
             costs[index] = np.median(y[there] / column[there] / parts[there])
-    return Line(costs, np.diag(np.maximum(costs, TINY) ** 2), NOISE, 0)
+    return Line(costs, np.diag(np.maximum(UNKNOWN * costs, TINY) ** 2), NOISE, 0)
 
 
 def _above_zero(precision: Floats, weighted: Floats) -> Floats:

@@ -30,7 +30,7 @@ from app.jobs import Claim, Jobs, News
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
-from worker import checkpoints
+from worker import attempts, checkpoints
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -144,7 +144,7 @@ class Supervisor:
             reach("worker.before-child")
             child = self._start(claim, folder)
             try:
-                outcome = self._watch(claim, child)
+                outcome = attempts.current().watch(child, lambda: self._watch(claim, child))
             finally:
                 child.end()
             with contextlib.suppress(DBAPIError):  # its end is worth more than its news
@@ -218,7 +218,7 @@ class Supervisor:
             [sys.executable, "-m", "worker.child", str(folder)],
             stdout=subprocess.PIPE,
             text=True,
-            env={**CHILD_ENVIRONMENT, **os.environ},
+            env={**CHILD_ENVIRONMENT, **os.environ, **attempts.environment()},
             # Ctrl-C in a terminal is the worker's to answer, and whatever the step starts can be ended with it.
             start_new_session=True,
         )
@@ -282,9 +282,13 @@ def scratch_root(settings: Settings) -> Path:
 
 
 def remove_left_scratch(settings: Settings) -> None:
-    """Remove the scratch folders of this host's workers that are gone; other hosts may share the home."""
+    """Remove the scratch folders of this host's workers that are gone; other hosts may share the home.
+
+    Called before this worker has one: in a container that is started again its predecessor had the same process id.
+    """
     for folder in (settings.home / "scratch").glob(f"{socket.gethostname()}-*"):
-        if not psutil.pid_exists(int(folder.name.rpartition("-")[2])):
+        pid = int(folder.name.rpartition("-")[2])
+        if pid == os.getpid() or not psutil.pid_exists(pid):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -22,7 +22,7 @@ SENTENCES = {
     416: "The file has none of the bytes that Range asks for.",
     422: "Something in the request is wrong; `errors` names the field, and for files the row.",
     423: "Another request is writing to the upload; try again in a while.",
-    429: "Too many requests, or too many of these at once; Retry-After says when to try again.",
+    429: "Too many requests, jobs or streams at once; Retry-After says when to come again.",
     460: "The part has another checksum than was declared; it was dropped, send it again.",
     503: "The service has no room for this now; Retry-After says when to try again.",
     507: "There is no room for the file; nothing was kept.",

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from app.db import Database
 from app.models import Job, JobStep, Tenant
@@ -59,6 +59,20 @@ def test_what_was_written_can_still_be_read_after_the_transaction(database: Data
     with database.transaction() as session:
         session.add(one := job())
     assert one.name == "a job"
+
+
+def test_a_process_that_stands_still_in_a_transaction_keeps_its_locks_for_a_while_only(postgres_url: str):
+    still, other = Database(postgres_url, idle_seconds=0.3), Database(postgres_url)
+    lock = text("SELECT pg_advisory_xact_lock(1)")
+    with pytest.raises(DBAPIError, match="idle-in-transaction"), still.transaction() as asleep:
+        asleep.execute(lock)
+        with other.transaction() as session:
+            session.execute(lock)
+        asleep.execute(lock)
+    with still.transaction() as awake:
+        awake.execute(lock)
+    still.close()
+    other.close()
 
 
 def test_reading_writes_nothing(database: Database):

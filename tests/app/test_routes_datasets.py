@@ -168,10 +168,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(service: Api, monkeypatch: pytes
 def test_a_database_that_fails_is_said_and_leaves_nothing(
     service: Api, monkeypatch: pytest.MonkeyPatch, said: str, status: int, kind: str
 ):
-    def fail(**_: object) -> None:
+    def fail(*_: object) -> None:
         raise OperationalError("INSERT", {}, Exception(said))
 
-    monkeypatch.setattr("app.datasets.Dataset", fail)
+    monkeypatch.setattr("app.datasets._dataset", fail)
     answer = service.client.post("/v1/datasets", content=CSV)
     monkeypatch.undo()
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:fastmtl:problem:{kind}")

@@ -240,9 +240,15 @@ def test_a_page_that_expands_to_more_than_a_batch_is_refused_unread(tmp_path):
     assert refused(tmp_path, content, Limits(max_batch_bytes=2**20)) == Problem(told, "text")
 
 
-@pytest.mark.parametrize("content", ["text,label\na,1\n" + "\n" * 11, '{"text": 1}\n' + " \n" * 11])
-def test_more_blank_lines_than_a_file_may_have_are_refused(tmp_path, content):
-    assert refused(tmp_path, content, Limits(max_blank_lines=10)).message.endswith("more than 10 blank lines")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\na,1\n" + "\n" * 31, "31 blank lines, and only 2 others"),  # 10, and 10 for each line
+        ('{"text": 1}\n' + " \n" * 31, "21 blank lines, and only 1 others"),
+    ],
+)
+def test_more_blank_lines_than_a_file_may_have_are_refused(tmp_path, content, message):
+    assert refused(tmp_path, content, Limits(max_blank_lines=10)).message.endswith(message)
 
 
 def test_a_key_that_stands_twice_in_a_line_is_a_problem(tmp_path):

@@ -160,6 +160,7 @@ def running(place: Place, scale: Scale, workers: int, **settings: str) -> Iterat
         "FASTMTL_DEVICE": "cpu",
         "FASTMTL_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        "FASTMTL_CALIBRATE": "false",
         **({} if scale.full else SHORT_LEASES),
         **settings,
     }

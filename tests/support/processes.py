@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,12 +73,13 @@ class Processes:
             failpoints.VARIABLE: str(self.orders),
         }
         self._slots: dict[str, subprocess.Popen[bytes]] = {}
-        self._wanted = ["serve", *(f"worker {index + 1}" for index in range(workers))]
+        self._wanted = ["serve"]
+        self._worker_names = [f"worker {index + 1}" for index in range(workers)]
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
     def __enter__(self) -> Processes:
-        """Start all, the API first: it migrates the database."""
+        """Start all, the API first: it makes the tables."""
         (self.orders / failpoints.TAKEN).mkdir(parents=True)
         (self.home / "logs").mkdir(exist_ok=True)
         self._keeper.start()
@@ -87,6 +88,9 @@ class Processes:
         except BaseException:
             self.stop()
             raise
+        self._wanted += self._worker_names
+        while len(self.workers) < len(self._worker_names):
+            time.sleep(LOOK_SECONDS)
         return self
 
     def __exit__(
@@ -109,6 +113,17 @@ class Processes:
                     return
             time.sleep(0.05)
         raise RuntimeError(f"the API does not answer:\n{self.log('serve')[-3000:]}")
+
+    @contextlib.contextmanager
+    def without_workers(self) -> Iterator[None]:
+        """End the workers as an operator does, and start them again on leaving."""
+        for name in self._worker_names:
+            self._wanted.remove(name)
+            self._slots[name].terminate()
+        for name in self._worker_names:
+            _end(self._slots.pop(name))
+        yield
+        self._wanted += self._worker_names
 
     def when_one_dies(self, listener: Callable[[Death], None]) -> None:
         """Call it with every death, soon after."""
@@ -142,8 +157,8 @@ class Processes:
         found = []
         for pid in self.children():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                folder = Path(psutil.Process(pid).cmdline()[-1]).name  # STEP-FENCE
-                found.append(folder.rpartition("-")[0])
+                line = psutil.Process(pid).cmdline()  # empty where it has just ended
+                found += [Path(line[-1]).name.rpartition("-")[0]] if line else []  # the folder is called STEP-FENCE
         return found
 
     def everything(self) -> dict[int, str]:
@@ -193,7 +208,7 @@ class Processes:
     def _keep(self) -> None:
         """Start what is missing until all is stopped. The processes end with this thread, whatever ends it."""
         while not self._stopping.wait(LOOK_SECONDS):
-            for name in self._wanted:
+            for name in [*self._wanted]:
                 process = self._slots.get(name)
                 if process is None or process.poll() is not None:
                     if process is not None:
@@ -204,11 +219,7 @@ class Processes:
                 process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self._slots.values():
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
 
     def _note(self, name: str, process: subprocess.Popen[bytes]) -> None:
         death = Death(name.split()[0], process.pid, time.time(), process.returncode)
@@ -228,6 +239,15 @@ class Processes:
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it has ended, and make it where it does not."""
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def clear(folder: Path) -> None:
