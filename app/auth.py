@@ -10,17 +10,17 @@ Another tenant's things are not forbidden but not there (404): that they exist i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Request, Security
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -66,27 +66,32 @@ Admin = Annotated[Caller, Security(May(Scope.ADMIN), scopes=[Scope.ADMIN])]
 class Door:
     """The layer before the routes: lets in who may, and counts."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._routes = [(route, _may(route)) for route in routes]
+        self._included = 0
+        self._routes: list[tuple[RouteContext, May | None]] = []
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer for the route, or hand the request on with its caller."""
         if scope["type"] == "http" and scope["path"] not in UNCOUNTED:
             request = Request(scope)
             try:
-                await run_in_threadpool(_admit, request, request.app.state.parts, self._asked_of(scope))
+                await run_in_threadpool(_admit, request, request.app.state.parts, self._asked_of(request))
             except ApiError as error:
                 await answer(error)(scope, receive, send)
                 return
-            except OperationalError as error:
+            except (OperationalError, InternalError) as error:
                 await unavailable(request, error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _asked_of(self, scope: Connection) -> May | None:
+    def _asked_of(self, request: Request) -> May | None:
         """Return what the route that will answer asks of its caller; None where it asks nothing, or there is none."""
-        return next((may for route, may in self._routes if route.matches(scope)[0] == Match.FULL), None)
+        included = request.app.routes
+        if len(included) != self._included:
+            self._routes = [(route, _may(route)) for route in iter_route_contexts(included)]
+            self._included = len(included)
+        return next((may for route, may in self._routes if route.matches(request.scope)[0] == Match.FULL), None)
 
 
 def _admit(request: Request, parts: State, may: May | None) -> None:
@@ -111,9 +116,10 @@ def _authenticated(parts: State, request: Request) -> Caller:
     return parts.keys.authenticate(key.strip())
 
 
-def _may(route: BaseRoute) -> May | None:
+def _may(route: RouteContext) -> May | None:
     """Return what a route asks of its caller."""
-    return next(_mays(route.dependant), None) if isinstance(route, APIRoute) else None
+    dependant: Dependant | None = getattr(route, "dependant", None)
+    return next(_mays(dependant), None) if dependant else None
 
 
 def _mays(dependant: Dependant) -> Iterator[May]:

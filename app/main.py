@@ -72,12 +72,10 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         telemetry=_telemetry(traces),
     )
     problems.install(app)
-    parts = (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service)
-    routers = [each.router for each in parts]
-    for router in routers:
-        app.include_router(router)
-    app.add_middleware(uploads.Tus)
-    app.add_middleware(Door, routes=[route for router in routers for route in router.routes])
+    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service):
+        app.include_router(each.router)
+    app.add_middleware(Door)
+    app.add_middleware(uploads.Tus)  # around the door: it says which method is meant
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

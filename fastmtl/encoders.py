@@ -95,11 +95,7 @@ def resolve(location: str, progress: Progress = silent) -> Path:
 
     Raises EncoderUnavailable with what to do about it.
     """
-    folder = _folder_of(location, progress)
-    if not (folder / "config.json").is_file():
-        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
-    if reason := _unsafe(folder):
-        raise EncoderUnavailable(reason)
+    folder = _checkpoint(_folder_of(location, progress))
     wanted = _PINNED.fullmatch(location)
     if wanted and (found := folder_digest(folder)) != wanted["digest"]:
         raise EncoderUnavailable(
@@ -115,7 +111,7 @@ def cached(location: str) -> Path | None:
     Raises EncoderUnavailable where it is no checkpoint.
     """
     if not location.startswith("hub:"):
-        return resolve(location)
+        return _checkpoint(_folder_of(location))
     try:
         from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
     except ImportError:  # a machine that only serves the API
@@ -136,6 +132,15 @@ def folder_digest(folder: Path) -> str:
         with files[name].open("rb") as file:
             lines.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
     return lines.hexdigest()
+
+
+def _checkpoint(folder: Path) -> Path:
+    """Return the folder. Raises EncoderUnavailable where it holds no checkpoint that may be loaded."""
+    if not (folder / "config.json").is_file():
+        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
+    if reason := _unsafe(folder):
+        raise EncoderUnavailable(reason)
+    return folder
 
 
 def _refusal(location: str) -> str | None:

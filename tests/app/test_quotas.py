@@ -21,7 +21,7 @@ from app.errors import ApiError
 from app.jobs import Jobs
 from app.models import Dataset, Job
 from app.quotas import Quota, admit_job, quotas_of
-from app.schemas_datasets import UploadOptions
+from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 
@@ -141,7 +141,7 @@ class World:
         async def stream() -> AsyncIterator[bytes]:
             yield many(60, "word").encode()
 
-        received = self.datasets.receive(tenant_id, stream(), "text/csv", None, UploadOptions(), uuid.uuid4())
+        received = self.datasets.receive(tenant_id, stream(), {}, "text/csv", UploadOptions(), uuid.uuid4())
         return asyncio.run(received)
 
     def submit(self, tenant_id: uuid.UUID) -> object:
