@@ -136,10 +136,13 @@ def _validated(answer: Handler) -> Handler:
         response = await answer(request)
         if response.status_code != 200 or "ETag" in response.headers or response.media_type != "application/json":
             return response
+        if "no-store" in response.headers.get("Cache-Control", ""):
+            return response
         etag = etags.weak(bytes(response.body))
         if etags.is_known(request.headers.get("If-None-Match"), etag):
             return Response(status_code=304, headers={"ETag": etag, **CACHING})
-        response.headers.update({"ETag": etag, **CACHING})
+        varies = ", ".join(filter(None, (response.headers.get("Vary"), CACHING["Vary"])))
+        response.headers.update({"ETag": etag, **CACHING, "Vary": varies})
         return response
 
     return answer_if_changed
