@@ -28,10 +28,8 @@ from app.errors import ApiError, Forbidden, Unauthorized
 from app.keys import Caller, Scope
 from app.problems import answer, unavailable
 from app.rate_limits import of_address
+from app.requests_log import SIGNS_OF_LIFE
 from app.state import State
-
-UNCOUNTED = ("/v1/health", "/v1/ready")
-"""What is asked by machines that watch, often and without a key: never refused."""
 
 _BEARER = HTTPBearer(
     scheme_name="ApiKey", bearerFormat="fastmtl_…", description="An API key of this service.", auto_error=False
@@ -73,7 +71,7 @@ class Door:
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer for the route, or hand the request on with its caller."""
-        if scope["type"] == "http" and scope["path"] not in UNCOUNTED:
+        if scope["type"] == "http" and scope["path"] not in SIGNS_OF_LIFE:
             request = Request(scope)
             try:
                 await run_in_threadpool(_admit, request, request.app.state.parts, self._asked_of(request))
