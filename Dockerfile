@@ -13,7 +13,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/fastmtl
 WORKDIR /src
 COPY pyproject.toml README.md ./
-RUN /opt/fastmtl/bin/pip install .
+RUN /opt/fastmtl/bin/pip install '.[tracing]'
 COPY app app
 COPY fastmtl fastmtl
 COPY migrations migrations

@@ -1,47 +1,127 @@
-"""Who asks, and whether they may: a dependency of every route but the service's own signs of life.
+"""Who asks, and whether they may: told before a byte of the body is read.
 
     def get_job(parts: Parts, caller: Reader, job_id: JobId) -> JobOut
 
+A route says by the type of its caller which scope it needs; that is also what the schema says of it. `Door` stands
+before all routes, reads it there and answers 401, 403 and 429 itself: a framework that resolves a caller beside the
+body would tell a stranger first what is wrong with the JSON, and read all of it for that.
 Another tenant's things are not forbidden but not there (404): that they exist is not told either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import InternalError, OperationalError
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
-from app.errors import Forbidden, Unauthorized
+from app.errors import ApiError, Forbidden, Unauthorized
 from app.keys import Caller, Scope
-from app.state import Parts
+from app.problems import answer, unavailable
+from app.rate_limits import of_address
+from app.requests_log import SIGNS_OF_LIFE
+from app.state import State
 
 _BEARER = HTTPBearer(
     scheme_name="ApiKey", bearerFormat="fastmtl_…", description="An API key of this service.", auto_error=False
 )
 
 
-def _may(needed: Scope) -> Callable[..., Caller]:
-    def check(
-        request: Request,
-        parts: Parts,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+@dataclass(frozen=True)
+class May:
+    """The dependency that a route names its caller by."""
+
+    needed: Scope
+
+    async def __call__(
+        self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
     ) -> Caller:
-        caller = request.state.caller = parts.open_to or _authenticated(parts, credentials)
-        if not caller.scope.allows(needed):
-            raise Forbidden(f"this needs a key with the scope {needed}, and this one's is {caller.scope}")
+        """Return who asks, as the door found out."""
+        caller: Caller = request.state.caller
+        self.check(caller)
         return caller
 
-    return check
+    def check(self, caller: Caller) -> None:
+        """Raise Forbidden where the scope does not suffice."""
+        if not caller.scope.allows(self.needed):
+            raise Forbidden(f"this needs a key with the scope {self.needed}, and this one's is {caller.scope}")
 
 
-def _authenticated(parts: Parts, credentials: HTTPAuthorizationCredentials | None) -> Caller:
-    if credentials is None:
+Reader = Annotated[Caller, Security(May(Scope.READ), scopes=[Scope.READ])]
+Writer = Annotated[Caller, Security(May(Scope.WRITE), scopes=[Scope.WRITE])]
+Admin = Annotated[Caller, Security(May(Scope.ADMIN), scopes=[Scope.ADMIN])]
+
+
+class Door:
+    """The layer before the routes: lets in who may, and counts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._included = 0
+        self._routes: list[tuple[RouteContext, May | None]] = []
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer for the route, or hand the request on with its caller."""
+        if scope["type"] == "http" and scope["path"] not in SIGNS_OF_LIFE:
+            request = Request(scope)
+            try:
+                await run_in_threadpool(_admit, request, request.app.state.parts, self._asked_of(request))
+            except ApiError as error:
+                await answer(error)(scope, receive, send)
+                return
+            except (OperationalError, InternalError) as error:
+                await unavailable(request, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _asked_of(self, request: Request) -> May | None:
+        """Return what the route that will answer asks of its caller; None where it asks nothing, or there is none."""
+        included = request.app.routes
+        if len(included) != self._included:
+            self._routes = [(route, _may(route)) for route in iter_route_contexts(included)]
+            self._included = len(included)
+        return next((may for route, may in self._routes if route.matches(request.scope)[0] == Match.FULL), None)
+
+
+def _admit(request: Request, parts: State, may: May | None) -> None:
+    """Count the request, and note who sent it. Raises Unauthorized, Forbidden, RateLimited."""
+    address = of_address(request.client.host if request.client else None)
+    try:
+        caller = parts.open_to or (_authenticated(parts, request) if may else None)
+    except Unauthorized:
+        # Only guesses count for the address: whoever has a key is not shut out by others behind the same proxy.
+        parts.rate_limits.count(address)
+        raise
+    parts.rate_limits.count(f"key:{caller.key_id}" if caller and caller.key_id else address)
+    if caller and may:
+        may.check(caller)
+        request.state.caller = caller
+
+
+def _authenticated(parts: State, request: Request) -> Caller:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized("send your API key: Authorization: Bearer fastmtl_...")
-    return parts.keys.authenticate(credentials.credentials)
+    return parts.keys.authenticate(key.strip())
 
 
-Reader = Annotated[Caller, Depends(_may(Scope.READ))]
-Writer = Annotated[Caller, Depends(_may(Scope.WRITE))]
-Admin = Annotated[Caller, Depends(_may(Scope.ADMIN))]
+def _may(route: RouteContext) -> May | None:
+    """Return what a route asks of its caller."""
+    dependant: Dependant | None = getattr(route, "dependant", None)
+    return next(_mays(dependant), None) if dependant else None
+
+
+def _mays(dependant: Dependant) -> Iterator[May]:
+    for each in dependant.dependencies:
+        if isinstance(each.call, May):
+            yield each.call
+        yield from _mays(each)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from app.keys_command import Operator
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +18,13 @@ app = typer.Typer(
     help="Which rows of other data sets should I train on?",
 )
 
+keys = typer.Typer(no_args_is_help=True, help="API keys, for the operator: straight on the database.")
+tenants = typer.Typer(no_args_is_help=True, help="Tenants and their quotas, for the operator.")
+app.add_typer(keys, name="keys")
+app.add_typer(tenants, name="tenants")
+
 Several = list[str] | None
+Key = Annotated[str, typer.Argument(help="Its id or its prefix, as `keys list` shows them.")]
 REPRODUCED = Path("fastmtl-reproduce")
 
 
@@ -25,8 +34,9 @@ def serve() -> None:
     from app import logs, server
     from app.settings import Settings
 
-    logs.configure()
-    server.serve(Settings())
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    server.serve(settings)
 
 
 @app.command()
@@ -36,8 +46,9 @@ def worker() -> None:
     from app.settings import Settings
     from worker.tasks import Worker
 
-    logs.configure()
-    Worker(Settings()).run()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    Worker(settings).run()
 
 
 @app.command()
@@ -133,6 +144,73 @@ def reproduce(
     flags = (as_published, submission, keep_models)
     request = Request(data, output, *lists, max_rows, config, preset, encoder, device, revision, *flags)
     raise typer.Exit(run_reproduce(request, Tools(hub.fetch, network.predict_texts, draw)))
+
+
+@keys.command("create")
+def create_key(
+    tenant: Annotated[str, typer.Option(help="Whose key it is, by name.")] = "default",
+    name: Annotated[str, typer.Option(help="A name for people.")] = "made by the operator",
+    scope: Annotated[str, typer.Option(help="read, write or admin; each may do what those before it may.")] = "read",
+    expires_days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it ends.")] = None,
+) -> None:
+    """Make a key and print it on standard output; it is not shown again."""
+    from app.keys import Scope
+
+    if scope not in list(Scope):
+        raise typer.BadParameter(f"{scope!r} is none of {', '.join(Scope)}", param_hint="--scope")
+    raise typer.Exit(_operator().create_key(tenant, name, Scope(scope), expires_days))
+
+
+@keys.command("list")
+def list_keys(tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None) -> None:
+    """List keys, the ended ones too. What a key is, nobody can show."""
+    raise typer.Exit(_operator().list_keys(tenant))
+
+
+@keys.command("revoke")
+def revoke_key(key: Key) -> None:
+    """End a key at once."""
+    raise typer.Exit(_operator().revoke_key(key))
+
+
+@keys.command("rotate")
+def rotate_key(
+    key: Key,
+    overlap_hours: Annotated[float, typer.Option(min=0, max=720, help="How long the old one still counts.")] = 24,
+) -> None:
+    """Make a key in the place of another, which then ends by itself; the new one is printed."""
+    raise typer.Exit(_operator().rotate_key(key, overlap_hours))
+
+
+@tenants.command("create")
+def create_tenant(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+    """Make a tenant: what is its, no other sees."""
+    raise typer.Exit(_operator().create_tenant(name))
+
+
+@tenants.command("list")
+def list_tenants() -> None:
+    """List the tenants, what they have and what they may have."""
+    raise typer.Exit(_operator().list_tenants())
+
+
+@tenants.command("set-quota")
+def set_quota(
+    name: Annotated[str, typer.Argument(help="The tenant's name.")],
+    max_bytes: Annotated[str | None, typer.Option("--bytes", help="Of all its uploads; or 'default'.")] = None,
+    max_rows: Annotated[str | None, typer.Option("--rows", help="Of all its datasets; or 'default'.")] = None,
+    max_live_jobs: Annotated[str | None, typer.Option("--live-jobs", help="Not over at once; or 'default'.")] = None,
+) -> None:
+    """Set what a tenant may have; 'default' is what the service's settings say."""
+    given = {"max_bytes": max_bytes, "max_rows": max_rows, "max_live_jobs": max_live_jobs}
+    raise typer.Exit(_operator().set_quota(name, given))
+
+
+def _operator() -> Operator:
+    from app.keys_command import Operator
+    from app.settings import Settings
+
+    return Operator(Settings())
 
 
 def main() -> None:

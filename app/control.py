@@ -13,8 +13,10 @@ from app.errors import Conflict, NotFound
 from app.failpoints import reach
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Status
+from app.quotas import admit_job
 from app.schemas import JobReceipt
 from app.schemas_datasets import DatasetReceipt
+from app.settings import Settings
 from app.storage import Storage
 
 MAX_NAMED = 10
@@ -39,12 +41,15 @@ def resume(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UU
     _move(database, tenant_id, job_id, jobs.resume, going, "resumed: retry it instead")
 
 
-def retry(database: Database, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Try a failed or cancelled job again from where it stopped. Raises NotFound, or Conflict where it did not fail."""
+def retry(database: Database, jobs: Jobs, settings: Settings, tenant_id: uuid.UUID, job_id: uuid.UUID) -> None:
+    """Try a failed or cancelled job again from where it stopped.
+
+    Raises NotFound, Conflict where it did not fail, TooManyJobs.
+    """
     before = _status(database, tenant_id, job_id)
     if before not in (Status.FAILED, Status.CANCELLED):
         raise Conflict(f"the job is {before}; only a failed or cancelled one can be retried")
-    jobs.retry(job_id)
+    jobs.retry(job_id, lambda session: admit_job(session, settings, tenant_id))
 
 
 def delete_job(database: Database, storage: Storage, jobs: Jobs, tenant_id: uuid.UUID, job_id: uuid.UUID) -> JobReceipt:

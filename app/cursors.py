@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
-from app.models import Dataset, Job
+from app.models import ApiKey, Dataset, Job
 from fastmtl.errors import InvalidConfig
 
 Item = TypeVar("Item")
@@ -26,7 +26,11 @@ class Page(NamedTuple, Generic[Item]):
 
 
 def newest_first(
-    session: Session, query: Select[Item], table: type[Dataset] | type[Job], limit: int, cursor: str | None
+    session: Session,
+    query: Select[Item],
+    table: type[Dataset] | type[Job] | type[ApiKey],
+    limit: int,
+    cursor: str | None,
 ) -> Page[Item]:
     """Return `limit` rows after the cursor. Raises InvalidConfig for a cursor that is not one of ours."""
     if cursor is not None:

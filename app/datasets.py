@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import structlog
-from sqlalchemy import select
+from pydantic import ValidationError
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.cursors import Page, newest_first
 from app.db import Database
-from app.errors import NotFound
-from app.models import Dataset
-from app.receive import Received, boundary_of, receive_form, receive_raw, too_large
-from app.schemas_datasets import DatasetOut, UploadOptions
+from app.digests import Declared, check_sha256
+from app.errors import NotFound, QuotaExceeded
+from app.models import Dataset, Json
+from app.parser import Parser
+from app.quotas import admit_upload, foresee_upload
+from app.receive import Received, boundary_of, patiently, receive_form, receive_raw, too_large
+from app.schemas_datasets import DatasetOut
+from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 from app.storage import Storage
+from app.threads import in_thread
 from fastmtl.datasets import FileFormat
 from fastmtl.errors import InvalidDataset, Problem
-
-log = structlog.get_logger()
 
 FORMATS = {
     "text/csv": FileFormat.CSV,
@@ -40,6 +40,12 @@ SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JS
 MULTIPART = "multipart/form-data"
 
 
+PREFIX = "datasets/"
+
+Also = Callable[[Session, uuid.UUID], None]
+"""What else is written in the transaction that makes a dataset known; raises where it is not to be."""
+
+
 class Datasets:
     """Keeps datasets."""
 
@@ -47,35 +53,50 @@ class Datasets:
         self._database = database
         self._storage = storage
         self._settings = settings
+        self._parser = Parser(settings)
 
     async def receive(
         self,
         tenant_id: uuid.UUID,
         stream: AsyncIterator[bytes],
+        headers: Mapping[str, str],
         content_type: str,
-        length: int | None,
         options: UploadOptions,
         dataset_id: uuid.UUID,
     ) -> DatasetOut:
         """Receive a body and keep it as the dataset of that id, unless that is there. On any error nothing is kept.
 
-        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload.
+        Raises InvalidDataset with rows, BodyTooLarge, BrokenUpload, Stalled, DigestMismatch, QuotaExceeded, OSError.
         """
-        limit = self._settings.max_upload_bytes
+        length = int(headers.get("Content-Length", 0))
         is_form = content_type.startswith(MULTIPART)
-        if length is not None and length > limit and not is_form:
-            raise too_large(limit)
-        with self._storage.incoming() as folder:
-            if is_form:
-                received = await receive_form(stream, folder / "upload", limit, boundary_of(content_type))
-                options = merged(options, received)
-            else:
-                received = await receive_raw(stream, folder / "upload", limit)
+        self.check_length(length, of_file=not is_form)
+        await asyncio.to_thread(self.foresee, tenant_id, 1 if is_form else max(1, length), dataset_id)
+        declared = Declared(headers)
+        body = declared.watch(patiently(stream, self._settings.upload_idle_seconds))
+        async with in_thread(self._storage.incoming()) as folder:
+            received = await self._receive(body, content_type, folder / "upload")
             if known := await asyncio.to_thread(self._find, tenant_id, dataset_id):
                 return known
-            canonical = folder / "data.parquet"
-            summary = await self._convert(received.path, canonical, _reading(options, content_type, received))
-            return await asyncio.to_thread(self._keep, tenant_id, dataset_id, canonical, summary, received, options)
+            said = merged(options, received, content_type)
+            return await self._adopt(tenant_id, dataset_id, received, said, folder, None)
+
+    async def adopt(self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, also: Also) -> DatasetOut:
+        """Keep a file that is on disk as a dataset; it stays where it is. Raises as `receive`."""
+        async with in_thread(self._storage.incoming()) as folder:
+            return await self._adopt(tenant_id, uuid.uuid4(), received, options, folder, also)
+
+    def check_length(self, length: int, *, of_file: bool = True) -> None:
+        """Refuse what will not fit before it is sent. Raises BodyTooLarge, or OSError where the disk is full."""
+        if of_file and length > self._settings.max_upload_bytes:
+            raise too_large(self._settings.max_upload_bytes)
+        self._storage.check_room(length)
+
+    def knows(self, prefix: str) -> bool:
+        """Whether what is stored below a prefix belongs to a dataset."""
+        with self._database.reading() as session:
+            known = exists().where(Dataset.storage_key.startswith(f"{prefix}/", autoescape=True))
+            return bool(session.scalar(select(known)))
 
     def describe(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetOut:
         """Return a dataset's description. Raises NotFound."""
@@ -95,113 +116,130 @@ class Datasets:
             dataset = session.get(Dataset, dataset_id)
             return None if dataset is None or dataset.tenant_id != tenant_id else _out(dataset)
 
-    async def _convert(self, source: Path, target: Path, reading: dict[str, Any]) -> dict[str, Any]:
-        """Read the file in a process of its own; return its summary."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "fastmtl.convert",
-            str(source),
-            str(target),
-            "--options-json",
-            json.dumps(reading),
-            "--memory-bytes",
-            str(self._settings.parser_memory_bytes),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), self._settings.parser_timeout_seconds)
-        except TimeoutError:
-            raise InvalidDataset(
-                [Problem(f"reading the file took more than {self._settings.parser_timeout_seconds:g} s: split it")]
-            ) from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0 or not output:
-            log.warning("parser.died", returncode=process.returncode)
-            raise InvalidDataset(
-                [
-                    Problem(
-                        "reading the file needed more memory than it may have, or broke the reader: split or rewrite it"
-                    )
-                ]
-            )
-        answer: dict[str, Any] = json.loads(output)
-        if "errno" in answer:
-            raise OSError(answer["errno"], os.strerror(answer["errno"]))
-        if "problems" in answer:
-            raise InvalidDataset([Problem(**each) for each in answer["problems"]], answer["total"])
-        summary: dict[str, Any] = answer["summary"]
-        return summary
+    async def _receive(self, body: AsyncIterator[bytes], content_type: str, path: Path) -> Received:
+        limit, check_room = self._settings.max_upload_bytes, self._storage.check_room
+        if content_type.startswith(MULTIPART):
+            return await receive_form(body, path, limit, check_room, boundary_of(content_type))
+        return await receive_raw(body, path, limit, check_room)
 
-    def _keep(
+    def foresee(self, tenant_id: uuid.UUID, size: int, dataset_id: uuid.UUID | None = None) -> None:
+        """Refuse what will not fit before it comes; a second attempt at what is there adds nothing.
+
+        Raises QuotaExceeded.
+        """
+        with self._database.reading() as session:
+            if dataset_id is None or session.get(Dataset, dataset_id) is None:
+                foresee_upload(session, self._settings, tenant_id, size)
+
+    async def _adopt(
         self,
         tenant_id: uuid.UUID,
         dataset_id: uuid.UUID,
-        canonical: Path,
-        summary: dict[str, Any],
         received: Received,
         options: UploadOptions,
+        folder: Path,
+        also: Also | None,
     ) -> DatasetOut:
+        """Check the file's digest, make it canonical in the folder, and keep that."""
+        check_sha256(options.sha256, received.sha256)
+        canonical = folder / "data.parquet"
+        summary = await self._parser.read(received.path, canonical, _reading(options))
+        dataset = _dataset(tenant_id, dataset_id, summary, received, options)
+        return await asyncio.to_thread(self._keep, dataset, canonical, also)
+
+    def _keep(self, dataset: Dataset, canonical: Path, also: Also | None) -> DatasetOut:
         """Put the canonical file into storage, then the row that makes it known.
 
         The file has a folder of its own: a second attempt at the same dataset does not touch the first one's.
         """
-        prefix = f"datasets/{dataset_id}/{uuid.uuid4().hex}"
-        dataset = Dataset(
-            id=dataset_id,
-            tenant_id=tenant_id,
-            name=options.name or _name_of(received.filename),
-            created_at=datetime.now(UTC),
-            kind=summary["kind"],
-            rows=summary["rows"],
-            digest=summary["digest"],
-            source_bytes=received.bytes,
-            source_sha256=received.sha256,
-            storage_key=f"{prefix}/data.parquet",
-            summary=summary,
-        )
+        prefix = dataset.storage_key.rpartition("/")[0]
+        self._storage.announce(canonical.parent, prefix)
         try:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
+                admit_upload(session, self._settings, dataset.tenant_id, dataset.source_bytes, dataset.rows)
                 session.add(dataset)
+                session.flush()
+                if also is not None:
+                    also(session, dataset.id)
         except BaseException as error:
             self._storage.delete_prefix(prefix)
-            known = self._find(tenant_id, dataset_id) if isinstance(error, IntegrityError) else None
+            again = isinstance(error, IntegrityError | QuotaExceeded)
+            known = self._find(dataset.tenant_id, dataset.id) if again else None
             if known is None:
                 raise
             return known
         return _out(dataset)
 
 
-def merged(options: UploadOptions, received: Received) -> UploadOptions:
-    """Return the query's options with the form's fields under them. Raises InvalidDataset for an unknown field."""
+def _dataset(
+    tenant_id: uuid.UUID, dataset_id: uuid.UUID, summary: Json, received: Received, options: UploadOptions
+) -> Dataset:
+    return Dataset(
+        id=dataset_id,
+        tenant_id=tenant_id,
+        name=options.name or name_of(None),
+        created_at=datetime.now(UTC),
+        kind=summary["kind"],
+        rows=summary["rows"],
+        digest=summary["digest"],
+        source_bytes=received.bytes,
+        source_sha256=received.sha256,
+        storage_key=f"{PREFIX}{dataset_id}/{uuid.uuid4().hex}/data.parquet",
+        summary=summary,
+    )
+
+
+def options_from(given: Mapping[str, str]) -> UploadOptions:
+    """Return the options that a form or a header gives as texts. Raises InvalidDataset that names the field."""
     known = UploadOptions.model_fields
-    if strange := [name for name in received.fields if name not in known]:
+    if strange := [name for name in given if name not in known]:
         raise InvalidDataset(
-            [Problem(f"unknown field {name!r} in the form; known: file, {', '.join(known)}", name) for name in strange]
+            [Problem(f"unknown field {name!r}; known: file, {', '.join(known)}", name) for name in strange]
         )
-    given = {name: value for name, value in received.fields.items() if value}
-    return UploadOptions.model_validate({**given, **options.model_dump(exclude_none=True)})
+    try:
+        return UploadOptions.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        raise InvalidDataset(
+            [Problem(each["msg"], ".".join(map(str, each["loc"]))) for each in error.errors()]
+        ) from error
 
 
-def _reading(options: UploadOptions, content_type: str, received: Received) -> dict[str, Any]:
-    """Return what `fastmtl.convert` is told; a format that was said wins over one that a header or suffix hints at."""
-    suffix = (received.filename or "").rpartition(".")[2].lower()
-    hinted = FORMATS.get(content_type.partition(";")[0].strip()) or SUFFIXES.get(suffix)
+def merged(options: UploadOptions, received: Received, content_type: str) -> UploadOptions:
+    """Return the query's options, under them the form's fields, under those what the file's name and type hint at.
+
+    Raises InvalidDataset for an unknown field.
+    """
+    said = options_from(received.fields).model_copy(update=options.model_dump(exclude_none=True))
+    return hinted(said, content_type, received.filename)
+
+
+def hinted(options: UploadOptions, content_type: str, filename: str | None) -> UploadOptions:
+    """Return options whose name and format, where they were not said, are those that the file is sent under."""
+    found = options.format or format_of(content_type, filename)
+    return options.model_copy(update={"name": options.name or name_of(filename), "format": found})
+
+
+def format_of(content_type: str, filename: str | None) -> FileFormat | None:
+    """Return the format that a media type or a file's name hints at."""
+    suffix = (filename or "").rpartition(".")[2].lower()
+    return FORMATS.get(content_type.partition(";")[0].strip()) or SUFFIXES.get(suffix)
+
+
+def name_of(filename: str | None) -> str:
+    """Return a dataset's name from its file's, without path, suffix and control characters."""
+    name = (filename or "").replace("\\", "/").rpartition("/")[2]
+    stem = name.rpartition(".")[0] or name
+    return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
+
+
+def _reading(options: UploadOptions) -> Json:
+    """Return what `fastmtl.convert` is told."""
     return {
-        "file_format": options.format or hinted,
+        "file_format": options.format,
         "columns": {"text_a": options.text_a, "text_b": options.text_b, "label": options.label},
         "kind": options.kind,
     }
-
-
-def _name_of(filename: str | None) -> str:
-    """Return a dataset's name from its file's, without path, suffix and control characters."""
-    stem = (filename or "").replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
-    return "".join(char for char in stem if char.isprintable())[:200] or "dataset"
 
 
 def _out(dataset: Dataset) -> DatasetOut:

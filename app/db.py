@@ -91,11 +91,12 @@ def alembic_config(connection: Connection) -> Config:
 
 
 def _engine(url: str, idle_seconds: float) -> Engine:
+    # hide_parameters: they hold what users wrote, and errors are logged.
     if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "connect", lambda connection, _record: _prepare_postgres(connection, idle_seconds))
         return engine
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -3,9 +3,13 @@
 ApiError                     everything below; carries status, slug and title
 ├── Unauthorized             401  no key, or one that does not count
 ├── Forbidden                403  a key that may not do this
-├── NotFound                 404  no such dataset, job or artifact
-├── Conflict                 409  the job's state does not allow it
+├── QuotaExceeded            403  the tenant keeps as much as it may
+│   └── TooManyJobs          429  as many of its jobs are not over as may be
+├── RateLimited              429  more requests than may come in a while
+├── NotFound                 404  no such dataset, job, artifact or key
+├── Conflict                 409  the state of the thing does not allow it
 ├── NotAcceptable            406  no format that the client accepts
+├── Gone                     410  it was there and is not any more
 ├── BodyTooLarge             413  more bytes than one upload may have
 ├── BrokenUpload             400  the body ended early, or is no form
 ├── RangeNotSatisfiable      416  the file has none of the bytes that Range asks for
@@ -15,35 +19,31 @@ ApiError                     everything below; carries status, slug and title
 ├── AnswerNotKept            409  it was done, but its answer cannot be given again
 ├── TooManyStreams           429  the tenant follows as many jobs at once as it may
 ├── Busy                     503  the process does as much at once as it may
-└── DiskFull                 507  nothing was kept
+├── Stalled                  408  the body stopped coming
+├── DigestMismatch           422  what came is not what was declared
+├── DiskFull                 507  nothing was kept
+├── Locked                   423  another request is writing to the upload
+├── ChecksumMismatch         460  a part is not what was declared (tus)
+├── UnknownTusVersion        412  another version of the protocol (tus)
+├── WrongMediaType           415  a part says that it is something else (tus)
+├── KeptProblem              ...  what an upload was refused for, told again
+└── NotReady                 503  the service cannot work; says which part of it
 Errors of `fastmtl.errors` are given their status in STATUS.
 """
 
 from __future__ import annotations
 
-import difflib
 import errno
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
-import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel
-from sqlalchemy.exc import InternalError, OperationalError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-
-from app.schemas import NewJob
-from app.schemas_datasets import UploadOptions
 from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
-
-log = structlog.get_logger()
 
 Json = dict[str, Any]
 MEDIA_TYPE = "application/problem+json"
-MAX_ERRORS = 50
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, its owner's share of it is, or the file system takes no file so large."""
 
 
 class ApiError(Exception):
@@ -52,6 +52,8 @@ class ApiError(Exception):
     status = 400
     slug = "bad-request"
     title = "The request cannot be answered"
+    members: Mapping[str, object] = MappingProxyType({})
+    """What the body says besides."""
 
     def __init__(self, detail: str, errors: Sequence[Json] = (), headers: dict[str, str] | None = None) -> None:
         self.detail = detail
@@ -75,6 +77,39 @@ class Forbidden(ApiError):
     status, slug, title = 403, "forbidden", "Not with this key"
 
 
+class QuotaExceeded(ApiError):
+    """The tenant has as much as it may have; `field` is what of: bytes, rows or live_jobs."""
+
+    status, slug, title = 403, "quota-exceeded", "More than the quota"
+
+    def __init__(self, detail: str, field: str, used: int, limit: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail, [{"message": detail, "field": field, "used": used, "limit": limit}], headers)
+
+
+class TooManyJobs(QuotaExceeded):
+    """As many jobs of the tenant are not over as may be: one of them has to end first."""
+
+    status = 429
+
+    def __init__(self, detail: str, used: int, limit: int, retry_seconds: int) -> None:
+        super().__init__(detail, "live_jobs", used, limit, {"Retry-After": str(retry_seconds)})
+
+
+class RateLimited(ApiError):
+    """More requests than the limit came within its window; `seconds` until there is room again."""
+
+    status, slug, title = 429, "rate-limited", "Too many requests"
+
+    def __init__(self, detail: str, limit: int, window: int, seconds: int) -> None:
+        told = {
+            "Retry-After": str(seconds),
+            # draft-ietf-httpapi-ratelimit-headers-10
+            "RateLimit-Policy": f'"requests";q={limit};w={window}',
+            "RateLimit": f'"requests";r=0;t={seconds}',
+        }
+        super().__init__(detail, headers=told)
+
+
 class NotFound(ApiError):
     """There is nothing by that id or name."""
 
@@ -82,7 +117,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """The state of the job does not allow it."""
+    """The state of the thing does not allow it."""
 
     status, slug, title = 409, "conflict", "Not in this state"
 
@@ -155,10 +190,77 @@ class Busy(ApiError):
     status, slug, title = 503, "unavailable", "Not available now"
 
 
+class Gone(ApiError):
+    """It was there and is not any more."""
+
+    status, slug, title = 410, "gone", "Not there any more"
+
+
+class Stalled(ApiError):
+    """No more of the body came for a while."""
+
+    status, slug, title = 408, "stalled", "The upload stopped"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Connection": "close"})
+
+
+class DigestMismatch(ApiError):
+    """What came has another digest than was declared; nothing was kept."""
+
+    status, slug, title = 422, "digest-mismatch", "Not what was declared"
+
+
 class DiskFull(ApiError):
     """There is no room for the file; nothing was kept."""
 
     status, slug, title = 507, "disk-full", "No room left"
+
+
+class Locked(ApiError):
+    """Another request is writing to the upload."""
+
+    status, slug, title = 423, "locked", "Being written"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class ChecksumMismatch(ApiError):
+    """A part of an upload has another checksum than was declared; none of it was kept. The status is the protocol's."""
+
+    status, slug, title = 460, "checksum-mismatch", "Not what was declared"
+
+
+class UnknownTusVersion(ApiError):
+    """The client speaks another version of the protocol."""
+
+    status, slug, title = 412, "unknown-tus-version", "Another version of tus"
+
+
+class WrongMediaType(ApiError):
+    """The part of an upload says that it is something else."""
+
+    status, slug, title = 415, "wrong-media-type", "Not the media type of a part"
+
+
+class KeptProblem(ApiError):
+    """Why an upload was refused, as it was told when its last byte came."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(problem["detail"], problem.get("errors", ()))
+        self.status, self.title = problem["status"], problem["title"]
+        self.slug = problem["type"].rpartition(":")[2]
+
+
+class NotReady(ApiError):
+    """A part of the service does not work; the body's members say which."""
+
+    status, slug, title = 503, "not-ready", "The service is not ready"
+
+    def __init__(self, detail: str, members: Mapping[str, object]) -> None:
+        super().__init__(detail)
+        self.members = members
 
 
 STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
@@ -168,120 +270,3 @@ STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
     (InvalidConfig, 422, "invalid-config", "The job cannot be run"),
     (FastMTLError, 422, "unprocessable", "This cannot be done"),
 )
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error with a problem; none shows a stack trace."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(FastMTLError, _domain_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _disconnected)
-    app.add_exception_handler(OSError, _os_error)
-    app.add_exception_handler(OperationalError, _database_error)
-    app.add_exception_handler(InternalError, _database_error)  # so PostgreSQL calls the end of one that stood still
-    app.add_exception_handler(Exception, _unexpected)
-
-
-def problem(
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    errors: Sequence[Json] = (),
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """Return the answer in the form of RFC 9457."""
-    body: Json = {"type": f"urn:fastmtl:problem:{slug}", "title": title, "status": status, "detail": detail}
-    if errors:
-        body["errors"] = list(errors)
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
-
-
-async def _api_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return problem(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
-
-
-async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
-    status, slug, title = next(row[1:] for row in STATUS if isinstance(error, row[0]))
-    errors: list[Json] = []
-    if isinstance(error, InvalidDataset):
-        errors = [
-            {"message": str(each), "field": each.field, "row": each.row, "line": each.line} for each in error.problems
-        ]
-    elif isinstance(error, InvalidConfig):
-        errors = [{"message": str(error), "field": error.field}]
-        if isinstance(error, UnknownName):
-            errors[0]["known"] = list(error.known)
-    return problem(status, slug, title, str(error), errors)
-
-
-async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    """Name the field as the client wrote it; for one that is not known, the near one."""
-    assert isinstance(error, RequestValidationError)
-    errors = [_describe(each) for each in error.errors()[:MAX_ERRORS]]
-    told = f"{errors[0]['field']}: {errors[0]['message']}" + (f" (and {len(errors) - 1} more)" if errors[1:] else "")
-    return problem(422, "invalid-request", "The request is not valid", told, errors)
-
-
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
-    """Answer what the framework refuses: unknown paths, methods, broken forms."""
-    assert isinstance(error, HTTPException)
-    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
-    return problem(error.status_code, slug, error.detail, error.detail, headers=dict(error.headers or {}))
-
-
-async def _disconnected(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(400, "broken-upload", "The upload is broken", "the body ended before it was complete")
-
-
-async def _os_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, OSError)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
-    return await _unexpected(request, error)
-
-
-async def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer where the database has no room or cannot be reached: the transaction was rolled back."""
-    if "disk is full" in str(error) or "No space left" in str(error):
-        return problem(507, DiskFull.slug, DiskFull.title, "the database's disk is full; nothing was kept")
-    log.error("database.failed", method=request.method, path=request.url.path, error=str(error))
-    told = "the database did not answer; nothing was changed, try again in a moment"
-    return problem(503, "unavailable", "Not available now", told, headers={"Retry-After": "5"})
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    """Log it with its trace; tell the client no more than that it happened."""
-    log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
-    return problem(
-        500, "internal", "Something went wrong here", "this is our mistake; the service's log has the details"
-    )
-
-
-def _describe(error: Json) -> Json:
-    """Turn one of pydantic's errors into {field, message}."""
-    where, *path = [str(part) for part in error["loc"]]
-    field = ".".join(path) or where
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(UploadOptions if where == "query" else NewJob, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return {"field": field, "message": f"unknown field {path[-1]!r}{hint}", "known": known}
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "json_invalid":
-        return {"field": "body", "message": f"not JSON: {error.get('ctx', {}).get('error', message)}"}
-    return {"field": field, "message": message}
-
-
-def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Return the names of the fields of the section that `path` leads to."""
-    for name in path:
-        field = model.model_fields.get(name)
-        kinds = [field.annotation, *get_args(field.annotation)] if field else []
-        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return sorted(model.model_fields)

@@ -10,12 +10,10 @@ import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.clock import now
 from app.forecast import Basis, Forecast, Foretold
 from app.measurements import encoder_digest, of_device, rates
 from app.models import Dataset, Json, Status, Step
@@ -31,8 +29,6 @@ from fastmtl.schedule import elapsed
 from fastmtl.size import size_at
 from fastmtl.workload import CHOSEN, Outlook, Work, compared_as, planned
 
-LATELY = timedelta(minutes=15)
-"""A worker that finished a step since then is taken to be there still."""
 CHOICE_DOUBT = 0.25
 """Standard deviation of the logarithm of the chosen rows' mean length over that of all: a method may like long rows."""
 NOTHING = Band(0.0, 0.0, 0.0)
@@ -58,8 +54,9 @@ def foretell(
     config: JobConfig,
     steps: Sequence[StepSpec],
     known_encoders: encoders.Known,
+    workers: int,
 ) -> EstimateOut:
-    """Return what the steps of a plan over these datasets will take."""
+    """Return what the steps of a plan over these datasets will take; with so many workers, at least one."""
     encoder = encoders.describe(config.encoder, known_encoders)
     digest = encoder_digest(encoder["location"])
     log = of_device(session, config.precision)
@@ -69,7 +66,7 @@ def foretell(
     outlook = Outlook({**lengths, CHOSEN: _chosen(steps, lengths)}, log.groups)
     done = _done(session, tenant_id, steps)
     found = [_planned(step, step.fingerprint in done, outlook, forecast) for step in steps]
-    workers = _workers(session)
+    workers = max(1, workers)
     own = [each for each in found if not each.reused]
     return EstimateOut(
         coverage=COVERAGE,
@@ -130,16 +127,6 @@ def _done(session: Session, tenant_id: uuid.UUID, steps: Sequence[StepSpec]) -> 
     wanted = [step.fingerprint for step in steps]
     query = select(Step.fingerprint).where(Step.tenant_id == tenant_id, Step.status == Status.SUCCEEDED)
     return set(session.scalars(query.where(Step.fingerprint.in_(wanted))))
-
-
-def _workers(session: Session) -> int:
-    """Count the workers that compute a step or finished one lately; at least one."""
-    at = now()
-    there = or_(
-        and_(Step.status == Status.RUNNING, Step.lease_until > at),
-        and_(Step.status == Status.SUCCEEDED, Step.finished_at > at - LATELY),
-    )
-    return max(1, session.scalar(select(func.count(func.distinct(Step.worker))).where(there)) or 0)
 
 
 def _elapsed(own: Sequence[_Planned], steps: Sequence[StepSpec], workers: int) -> Band | None:

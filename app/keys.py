@@ -21,19 +21,28 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import func, select, update
+import structlog
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from app import tenants
 from app.clock import now
+from app.cursors import Page, newest_first
 from app.db import Database
-from app.errors import Conflict, NotFound, Unauthorized
+from app.errors import AnswerNotKept, Conflict, Forbidden, NotFound, Unauthorized
 from app.models import ApiKey, Tenant
 from app.secret import service_secret, write_private
 from app.settings import Settings
 
+log = structlog.get_logger()
+
 ALPHABET = string.digits + string.ascii_letters
+_DIGITS = frozenset(ALPHABET)
 MARK = "fastmtl"
 PREFIX_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 32, 6
+NO_HASH = "0" * 64
+"""What a key is compared with where there is none."""
 DEFAULT_TENANT = "default"
 USED_AT_SECONDS = 60
 """How exactly the last use of a key is noted: a write a request would cost more than the request."""
@@ -84,17 +93,16 @@ class Keys:
         prefix = _prefix_of(text)
         with self._database.reading() as session:
             key = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
-        # One answer for all of these, but for a key that proved itself: whoever guesses learns nothing.
-        if key is None or not hmac.compare_digest(key.hash, self._hash(text)):
+        # An unknown prefix costs what a wrong secret does, and both have one answer: whoever guesses learns nothing.
+        proved = hmac.compare_digest(key.hash if key else NO_HASH, self._hash(text))
+        if key is None or not proved:
             raise Unauthorized("this key is not known here")
         at = self._clock()
         if key.revoked_at is not None and key.revoked_at <= at:
             raise Unauthorized("this key was revoked")
-        if key.expires_at is not None and key.expires_at <= at:
-            raise Unauthorized(f"this key expired at {key.expires_at.isoformat()}")
-        if key.used_at is None or at - key.used_at > timedelta(seconds=USED_AT_SECONDS):
-            with self._database.transaction() as session:
-                session.execute(update(ApiKey).where(ApiKey.id == key.id).values(used_at=at))
+        if not key.counts(at):
+            raise Unauthorized(f"this key expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+        self._note_use(key, at)
         return Caller(key.tenant_id, Scope(key.scope), key.id)
 
     def counts(self, caller: Caller) -> bool:
@@ -103,41 +111,65 @@ class Keys:
             return True
         with self._database.reading() as session:
             key = session.get(ApiKey, caller.key_id)
-        at = self._clock()
-        return key is not None and all(end is None or end > at for end in (key.revoked_at, key.expires_at))
+        return key is not None and key.counts(self._clock())
 
-    def create(self, tenant_id: uuid.UUID, name: str, scope: Scope, expires_at: datetime | None = None) -> NewKey:
-        """Make a key."""
+    def create(
+        self,
+        tenant_id: uuid.UUID,
+        name: str,
+        scope: Scope,
+        expires_at: datetime | None = None,
+        *,
+        giver: Scope = Scope.ADMIN,
+        key_id: uuid.UUID | None = None,
+    ) -> NewKey:
+        """Make a key, of that id where one is given.
+
+        Raises Forbidden where it could do more than the key that asks for it, AnswerNotKept where it is there already.
+        """
+        if not giver.allows(scope):
+            raise Forbidden(f"a key with the scope {giver} cannot make one with the scope {scope}")
         with self._database.transaction() as session:
-            return self._add(session, tenant_id, name, scope, expires_at)
+            return self._add(session, tenant_id, name, scope, expires_at, key_id)
 
-    def list(self, tenant_id: uuid.UUID) -> list[ApiKey]:
-        """Return a tenant's keys, newest first, the ended ones too."""
-        query = select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.created_at.desc(), ApiKey.id)
+    def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[ApiKey]:
+        """Return some of a tenant's keys, newest first, the ended ones too."""
         with self._database.reading() as session:
-            return list(session.scalars(query))
+            return newest_first(session, select(ApiKey).where(ApiKey.tenant_id == tenant_id), ApiKey, limit, cursor)
 
-    def revoke(self, tenant_id: uuid.UUID, key_id: uuid.UUID) -> ApiKey:
-        """End a key at once; one that has ended stays as it is. Raises NotFound."""
+    def revoke(self, tenant_id: uuid.UUID, key_id: uuid.UUID, *, even_last: bool = False) -> ApiKey:
+        """End a key at once; one that has ended stays as it is.
+
+        Raises NotFound, and Conflict for the tenant's last admin key: nobody could make another. `even_last` does it.
+        """
+        at = self._clock()
         with self._database.transaction() as session:
+            tenants.lock(session, tenant_id)  # or two that revoke one another's key leave none
             key = _get(session, tenant_id, key_id)
-            key.revoked_at = key.revoked_at or self._clock()
+            if not even_last and key.scope == Scope.ADMIN and key.counts(at) and not _other_admin(session, key, at):
+                raise Conflict("this is the last admin key: make another first, or let the operator revoke it")
+            key.revoked_at = key.revoked_at or at
             return key
 
-    def rotate(self, tenant_id: uuid.UUID, key_id: uuid.UUID, overlap: timedelta) -> NewKey:
-        """Make a key like this one, which ends itself when `overlap` is over. Raises NotFound, Conflict if it ended."""
+    def rotate(
+        self, tenant_id: uuid.UUID, key_id: uuid.UUID, overlap: timedelta, new_id: uuid.UUID | None = None
+    ) -> NewKey:
+        """Make a key like this one, for as long as this one was made for; this one ends when `overlap` is over.
+
+        Raises NotFound, Conflict for a key that has ended, AnswerNotKept where the new one is there already.
+        """
         at = self._clock()
         with self._database.transaction() as session:
             old = _get(session, tenant_id, key_id)
-            if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= at):
+            if not old.counts(at):
                 raise Conflict("this key has ended; make a new one")
             lasts = old.expires_at - old.created_at if old.expires_at else None
-            new = self._add(session, tenant_id, old.name, Scope(old.scope), at + lasts if lasts else None)
+            new = self._add(session, tenant_id, old.name, Scope(old.scope), at + lasts if lasts else None, new_id)
             old.expires_at = min(at + overlap, old.expires_at or at + overlap)
             return new
 
     def tenant(self, name: str, *, make: bool = False) -> Tenant:
-        """Return a tenant by name. Raises NotFound."""
+        """Return a tenant by name; with `make` one that is not there is made. Raises NotFound."""
         with self._database.transaction() as session:
             return self._tenant(session, name, make)
 
@@ -147,31 +179,49 @@ class Keys:
         The file is complete before the key counts: who finds the one finds the other. Returns the key if it was made.
         """
         with self._database.transaction() as session:
+            tenant = tenants.lock(session, self._tenant(session, DEFAULT_TENANT, make=True).id)  # of two starts one
             if session.scalar(select(func.count()).select_from(ApiKey)):
                 return None
-            tenant = self._tenant(session, DEFAULT_TENANT, make=True)
             made = self._add(session, tenant.id, "first", Scope.ADMIN, None)
             write_private(path, made.text + "\n")
         return made.text
 
     def _tenant(self, session: Session, name: str, make: bool) -> Tenant:
-        found = session.scalar(select(Tenant).where(Tenant.name == name))
-        if found is None and make:
-            found = Tenant(id=uuid.uuid4(), name=name, created_at=self._clock())
-            session.add(found)
-            session.flush()
-        if found is None:
-            raise NotFound(f"there is no tenant {name!r}")
-        return found
+        try:
+            return tenants.find(session, name)
+        except NotFound:
+            if not make:
+                raise
+            return tenants.add(session, name, self._clock())
+
+    def _note_use(self, key: ApiKey, at: datetime) -> None:
+        """Note when a key was used, if that was not noted lately; a request does not fail for that."""
+        stale = at - timedelta(seconds=USED_AT_SECONDS)
+        if key.used_at is not None and key.used_at >= stale:
+            return
+        note = update(ApiKey).where(ApiKey.id == key.id, or_(ApiKey.used_at.is_(None), ApiKey.used_at < stale))
+        try:
+            with self._database.transaction() as session:
+                session.execute(note.values(used_at=at))
+        except OperationalError as error:
+            log.warning("key.use_not_noted", key_id=str(key.id), error=type(error.orig).__name__)
 
     def _add(
-        self, session: Session, tenant_id: uuid.UUID, name: str, scope: Scope, expires_at: datetime | None
+        self,
+        session: Session,
+        tenant_id: uuid.UUID,
+        name: str,
+        scope: Scope,
+        expires_at: datetime | None,
+        key_id: uuid.UUID | None = None,
     ) -> NewKey:
+        if key_id is not None and session.get(ApiKey, key_id) is not None:
+            raise AnswerNotKept(f"the key {key_id} was made, and what it is was told once: rotate it, or revoke it")
         prefix = _random(PREFIX_LENGTH)
         body = f"{MARK}_{prefix}_{_random(SECRET_LENGTH)}"
         text = body + _checksum(body)
         key = ApiKey(
-            id=uuid.uuid4(),
+            id=key_id or uuid.uuid4(),
             tenant_id=tenant_id,
             name=name,
             prefix=prefix,
@@ -195,12 +245,24 @@ def _get(session: Session, tenant_id: uuid.UUID, key_id: uuid.UUID) -> ApiKey:
     return key
 
 
+def _other_admin(session: Session, key: ApiKey, at: datetime) -> bool:
+    """Whether the tenant has another admin key that counts."""
+    others = select(ApiKey).where(
+        ApiKey.tenant_id == key.tenant_id, ApiKey.scope == Scope.ADMIN, ApiKey.id != key.id, ApiKey.revoked_at.is_(None)
+    )
+    return any(other.counts(at) for other in session.scalars(others))
+
+
 def _prefix_of(text: str) -> str:
     """Return the part that finds the key. Raises Unauthorized where the text cannot be one."""
     mark, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
     shaped = (mark, len(prefix), len(secret)) == (MARK, PREFIX_LENGTH, SECRET_LENGTH + CHECKSUM_LENGTH)
-    if not shaped or not text.isascii() or _checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
+    if (
+        not shaped
+        or not set(prefix + secret) <= _DIGITS
+        or _checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]
+    ):
         raise Unauthorized(f"this is not a key of this service: keys begin with {MARK}_, and this one may have a typo")
     return prefix
 

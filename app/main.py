@@ -2,71 +2,95 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
-from app import errors
+from app import problems
+from app.auth import Door
 from app.jobs import Bell
+from app.metrics import RequestMetrics, process_registry, served
 from app.queue import Queue
-from app.routes import artifacts, control, datasets, estimate, events, jobs, service, webhooks
+from app.requests_log import SIGNS_OF_LIFE, RequestLog
+from app.routes import artifacts, control, datasets, estimate, events, jobs, keys, service, uploads, webhooks
 from app.schemas import Problem
 from app.settings import Settings
+from app.standing import Standing
 from app.state import assemble
-
-log = structlog.get_logger()
+from app.tracing import Tracing, start_tracing
 
 DESCRIPTION = (
     "Which rows of other data sets should I train on? Upload a primary task with few labelled rows and larger "
     "auxiliary ones, submit a selection job, watch it, and download the chosen rows, the fine-tuned model and an "
     "account of whether it helped. Errors are application/problem+json (RFC 9457)."
 )
-REQUEST_ID = "X-Request-Id"
 
 
-def create_app(settings: Settings, bell: Bell | None = None) -> FastAPI:
-    """Return the application; `bell` stands in for the queue in tests."""
+class Service(FastAPI):
+    """The application, with a log line and the measures of every request around all of it."""
+
+    def __init__(self, metrics: RequestMetrics, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        super().__init__(**options)
+        self._log = RequestLog(super().__call__, metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self._log(scope, receive, send)
+
+
+def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | None = None) -> FastAPI:
+    """Return the application; in tests `bell` stands in for the queue, and `tracing` for what the settings say."""
+    traces = tracing or start_tracing(settings, "api")
+    registry = process_registry()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
-        parts = await run_in_threadpool(assemble, settings, bell or Queue(settings))
-        await run_in_threadpool(parts.storage.remove_left)
+        parts = await run_in_threadpool(assemble, settings, bell or Queue(settings, traces.carry))
         app.state.parts = parts
-        yield
-        parts.streams.close()
+        registry.register(Standing(parts.database, settings))
+        with served(registry, settings) as app.state.metrics_port:
+            async with parts.uploads.tended():
+                yield
+                parts.streams.close()
+        await run_in_threadpool(traces.close)
+        parts.readiness.close()
         parts.database.close()
 
-    app = FastAPI(title="FastMTL", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
-    errors.install(app)
-    for each in (datasets, estimate, jobs, control, events, artifacts, webhooks, service):
+    app = Service(
+        RequestMetrics(registry),
+        title="FastMTL",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        telemetry=_telemetry(traces),
+    )
+    problems.install(app)
+    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service):
         app.include_router(each.router)
-    app.middleware("http")(_log_request)
+    app.add_middleware(Door)
+    app.add_middleware(uploads.Tus)  # around the door: it says which method is meant
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-async def _log_request(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Log one line a request, under an id that the client is told too."""
-    request_id = request.headers.get(REQUEST_ID, "")[:100] or str(uuid.uuid4())
-    began = time.monotonic()
-    response = await answer(request)
-    log.info(
-        "request",
-        request_id=request_id,
-        method=request.method,
-        path=request.url.path,
-        status=response.status_code,
-        milliseconds=round(1000 * (time.monotonic() - began), 1),
-    )
-    response.headers[REQUEST_ID] = request_id
-    return response
+def _telemetry(traces: Tracing) -> TelemetryConfig:
+    """Return FastAPI's settings of its own spans: only ours go out, and none of what asks whether it is alive."""
+    return {
+        "tracing": traces.provider is not None,
+        "tracer_provider": traces.provider,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,  # they would take messages and traces of errors along
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in SIGNS_OF_LIFE,
+    }
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

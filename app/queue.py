@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from app import logs
 from app.settings import Settings
 
 RUN_STEP = "fastmtl.run_step"
@@ -26,7 +28,7 @@ def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that reaches the broker; the worker adds its own settings."""
     celery = Celery("fastmtl", set_as_current=False)
     celery.conf.update(
-        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://",
+        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://localhost",
         task_default_queue=QUEUE,
         # Nothing but JSON is ever read from the broker: a pickle would run code.
         accept_content=["json"],
@@ -38,15 +40,17 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=2,
     )
     if not settings.broker_url:
-        celery.conf.broker_transport_options = _folders(settings.home / "broker")
+        celery.conf.broker_transport_options = _folders(settings)
     return celery
 
 
 class Queue:
     """Rings workers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, carry: Callable[[], dict[str, str]] = dict) -> None:
+        """Send messages whose headers tell what they come from, beside what `carry` returns for each ring."""
         self._celery = celery_app(settings)
+        self._carry = carry
         self._pause = 0.0 if settings.broker_url else FILE_PAUSE_SECONDS
 
     def ring(self, step_ids: list[uuid.UUID]) -> None:
@@ -54,10 +58,11 @@ class Queue:
 
         A bell that cannot be rung now is rung by the sweep later.
         """
+        headers = {**logs.carried(), **self._carry()}
         for step_id in step_ids:
             time.sleep(self._pause)
             try:
-                self._celery.send_task(RUN_STEP, args=[str(step_id)], queue=QUEUE)
+                self._celery.send_task(RUN_STEP, args=[str(step_id)], queue=QUEUE, headers=headers)
             except (OperationalError, OSError) as error:
                 log.warning("queue.unreachable", step_id=str(step_id), error=str(error))
 
@@ -66,15 +71,21 @@ class Queue:
         self._celery.close()
 
 
-def _folders(broker: Path) -> dict[str, Any]:
+def messages_folder(settings: Settings) -> Path:
+    """Return the folder that stands in for a broker."""
+    return settings.home.absolute() / "broker" / "messages"
+
+
+def _folders(settings: Settings) -> dict[str, Any]:
     """Return the options of kombu's transport over files; its folders are made where missing."""
-    messages, control = broker / "messages", broker / "control"
+    messages = messages_folder(settings)
+    control = messages.with_name("control")
     for folder in (messages, control):
         folder.mkdir(parents=True, exist_ok=True)
     return {
-        "data_folder_in": str(messages.absolute()),
-        "data_folder_out": str(messages.absolute()),
-        "control_folder": str(control.absolute()),
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
         "store_processed": False,  # True is measured to grow without bound
         "polling_interval": POLLING_SECONDS,
     }

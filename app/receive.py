@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ from typing import Any
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.errors import BodyTooLarge, BrokenUpload
+from app.errors import BodyTooLarge, BrokenUpload, Stalled
+from app.sink import Sink
 
-BATCH_BYTES = 4 * 2**20
-"""Bytes written and digested at once, in a thread: measured faster than smaller ones, and the loop stays free."""
 MAX_FIELD_BYTES = 10_000
 MAX_HEADER_BYTES = 10_000
+
+CheckRoom = Callable[[int], None]
+"""Raises where the disk has no room for so many more bytes."""
 
 
 @dataclass
@@ -32,70 +33,41 @@ class Received:
     """The other fields of a form."""
 
 
-class Sink:
-    """A file that counts and digests what is written to it."""
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._file = path.open("wb")
-        self._max = max_bytes
-        self._digest = hashlib.sha256()
-        self._pending: list[bytes] = []
-        self._waiting = 0
-        self.bytes = 0
-
-    async def write(self, chunk: bytes) -> None:
-        """Take a chunk; raises BodyTooLarge beyond the limit."""
-        self.bytes += len(chunk)
-        if self.bytes > self._max:
-            raise too_large(self._max)
-        self._pending.append(chunk)
-        self._waiting += len(chunk)
-        if self._waiting >= BATCH_BYTES:
-            await self._flush()
-
-    async def finish(self) -> str:
-        """Write what is left and return the SHA-256, hex."""
-        await self._flush()
-        return self._digest.hexdigest()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    async def _flush(self) -> None:
-        batch, self._pending, self._waiting = self._pending, [], 0
-        await asyncio.to_thread(self._write, batch)
-
-    def _write(self, batch: list[bytes]) -> None:
-        for chunk in batch:
-            self._file.write(chunk)
-            self._digest.update(chunk)
-
-
-async def receive_raw(stream: AsyncIterator[bytes], path: Path, max_bytes: int) -> Received:
+async def receive_raw(stream: AsyncIterator[bytes], path: Path, max_bytes: int, check_room: CheckRoom) -> Received:
     """Stream a body that is the file itself."""
-    sink = Sink(path, max_bytes)
-    try:
+    async with Sink.new(path, check_room) as sink:
         async for chunk in stream:
+            _bound(sink, chunk, max_bytes)
             await sink.write(chunk)
-        return Received(path, sink.bytes, await sink.finish())
-    finally:
-        sink.close()
+    return Received(path, sink.bytes, sink.digest)
 
 
-async def receive_form(stream: AsyncIterator[bytes], path: Path, max_bytes: int, boundary: bytes) -> Received:
+async def receive_form(
+    stream: AsyncIterator[bytes], path: Path, max_bytes: int, check_room: CheckRoom, boundary: bytes
+) -> Received:
     """Stream a multipart form; its part named `file` goes straight to disk (RFC 7578)."""
-    sink = Sink(path, max_bytes)
     form = _Form(boundary)
-    try:
+    async with Sink.new(path, check_room) as sink:
         async for chunk in stream:
             form.feed(chunk)
             for part in form.take():
+                _bound(sink, part, max_bytes)
                 await sink.write(part)
         form.check()
-        return Received(path, sink.bytes, await sink.finish(), form.filename, form.fields)
-    finally:
-        sink.close()
+    return Received(path, sink.bytes, sink.digest, form.filename, form.fields)
+
+
+async def patiently(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """Pass a body on; raises Stalled where nothing more of it comes: a client may go without a goodbye."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise Stalled(f"nothing more of the body came for {seconds:g} s") from error
+        yield chunk
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -110,6 +82,12 @@ def boundary_of(content_type: str) -> bytes:
 def too_large(max_bytes: int) -> BodyTooLarge:
     """Return the error that names the limit."""
     return BodyTooLarge(f"an upload may have {max_bytes:,} bytes at most (FASTMTL_MAX_UPLOAD_BYTES); split the file")
+
+
+def _bound(sink: Sink, chunk: bytes, max_bytes: int) -> None:
+    """Raise BodyTooLarge where a chunk goes beyond the limit."""
+    if sink.bytes + len(chunk) > max_bytes:
+        raise too_large(max_bytes)
 
 
 class _Form:

@@ -238,12 +238,6 @@ class ArtifactList(Record):
     items: list[ArtifactOut] = Field(description="The files, by name.")
 
 
-class Health(Record):
-    """Whether the service is well."""
-
-    status: str = fields.text("`ok`.", "ok")
-
-
 class Options(Record):
     """What jobs can ask for here."""
 

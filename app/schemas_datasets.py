@@ -9,26 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from app import fields
-from app.fields import NO_CONTROLS, SHA256, Record
-from fastmtl.datasets import FileFormat, TaskKind
-
-
-class UploadOptions(Record):
-    """How an upload is to be read; what is None is inferred."""
-
-    name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=200,
-        pattern=NO_CONTROLS,
-        description="Name of the dataset; default: the file's.",
-        examples=["rte"],
-    )
-    format: FileFormat | None = Field(None, description="The file's format.", examples=["csv"])
-    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["premise"])
-    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
-    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
-    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+from app.fields import SHA256, Record
+from fastmtl.datasets import TaskKind
+from fastmtl.formats import FileFormat
 
 
 class ColumnsOut(Record):

@@ -50,7 +50,7 @@ class EstimateOut(_Record):
         max_length=500,
         examples=["NVIDIA H100 80GB HBM3, bf16"],
     )
-    workers: int = Field(description="Workers seen lately, at least 1.", ge=1, examples=[2])
+    workers: int = Field(description="Workers that were there a moment ago, at least 1.", ge=1, examples=[2])
     rows_to_train: BandOut = Field(description="Rows to train on, repetitions counted.")
     rows_to_score: BandOut = Field(description="Rows to score or to measure on.")
     tokens: BandOut = Field(description="Tokens that go through the encoder, padding not counted.")

@@ -16,7 +16,7 @@ from app.settings import Settings
 def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; exit where it cannot start."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
     server = Server(config, app)
     with suppress(KeyboardInterrupt):
         server.run()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fastmtl.encoders import KNOWN
+from fastmtl.encoders import KNOWN, check_allowed
 
 MIB = 2**20
 
@@ -38,11 +39,41 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = Field(
         "keys", description="Whether a request needs an API key; 'off' is for a loopback address alone."
     )
+    rate_limit: str | None = Field(
+        "6000/minute",
+        pattern=r"^[1-9]\d*/(second|minute|hour|day)$",
+        description="Requests that a key may send, and an address without a key that counts: 600/minute; or 'off'.",
+    )
+    quota_bytes: int | None = Field(
+        None, ge=0, description="Bytes of uploads that a tenant may keep, unless it has a quota of its own."
+    )
+    quota_rows: int | None = Field(None, ge=0, description="Rows that a tenant may keep, unless it has its own quota.")
+    quota_live_jobs: int | None = Field(
+        None, ge=0, description="Jobs of a tenant that are not over at once, unless it has its own quota."
+    )
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
+    spare_bytes: int = Field(
+        256 * MIB, ge=0, description="Room on the disk that uploads leave free for the database and workers, bytes."
+    )
+    upload_idle_seconds: float = Field(
+        45, gt=0, description="An upload of which nothing more comes for so long is given up, seconds."
+    )
+    upload_hold_seconds: float = Field(
+        60, gt=0, description="A request that writes to an upload in parts and died is over so long after, seconds."
+    )
+    upload_expiry_seconds: float = Field(
+        24 * 3600, gt=0, description="An upload in parts is removed so long after its last part, seconds."
+    )
+    upload_sweep_seconds: float = Field(
+        30, gt=0, description="How often an API process removes what uploads left that were cut off, seconds."
+    )
+    parsers: int = Field(2, ge=1, description="Uploads that one API process reads at a time; more wait.")
     parser_memory_bytes: int = Field(
-        2048 * MIB, ge=256 * MIB, description="Memory of the process that reads an upload, bytes."
+        1792 * MIB,
+        ge=256 * MIB,
+        description="Memory of the process that reads an upload, bytes, its code of some 150 MiB not counted.",
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
     idempotency_seconds: float = Field(
@@ -50,7 +81,8 @@ class Settings(BaseSettings):
     )
     encoders: dict[str, str] = Field(
         dict(KNOWN),
-        description='Encoders that jobs may name, as JSON: {"name": "folder:/path"}; see fastmtl/encoders.py.',
+        description='Encoders that jobs may name, as JSON: {"name": "hub:owner/name@commit"}, or "folder:/path" with '
+        "@sha256:digest where its files may not change; see fastmtl/encoders.py.",
     )
     device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
@@ -81,6 +113,35 @@ class Settings(BaseSettings):
         False, description="Whether a webhook may go to addresses that are not public: for an intranet of one owner."
     )
 
+    log_format: Literal["console", "json"] | None = Field(
+        None, description="How log lines are written; default: console on a terminal, else json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    metrics_host: str = Field("127.0.0.1", description="Address that metrics are served on; they ask for no key.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for Prometheus, each process its own; 0 takes a free one. Default: no metrics.",
+    )
+    min_free_bytes: int = Field(
+        256 * MIB, ge=0, description="With less room than this in the storage the service is not ready, bytes."
+    )
+    tracing: Literal["auto", "on", "off"] = Field(
+        "auto", description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT says where to."
+    )
+
+    @field_validator("rate_limit", mode="before")
+    @classmethod
+    def _none_is_off(cls, value: object) -> object:
+        return None if value in ("", "off") else value
+
+    @field_validator("encoders")
+    @classmethod
+    def _may_be_loaded(cls, value: dict[str, str]) -> dict[str, str]:
+        check_allowed(value)
+        return value
+
     @model_validator(mode="after")
     def _open_to_nobody_else(self) -> Settings:
         if self.auth == "off" and not _is_loopback(self.host):
@@ -95,6 +156,13 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.home / 'fastmtl.sqlite3').absolute()}"
+
+    @property
+    def traced(self) -> bool:
+        """Whether traces are written: as OpenTelemetry's own variables say, where `tracing` is auto."""
+        told = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
+        disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        return self.tracing == "on" or (self.tracing == "auto" and told and not disabled)
 
     @property
     def storage(self) -> Path:

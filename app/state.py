@@ -13,8 +13,11 @@ from app.db import Database
 from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.rate_limits import RateLimits
+from app.ready import Readiness
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -28,15 +31,18 @@ class State:
     storage: Storage
     jobs: Jobs
     datasets: Datasets
+    uploads: Uploads
     keys: Keys
     streams: Streams
+    rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
+    readiness: Readiness
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database(settings.database), Storage(settings.storage)
+    database, storage = Database(settings.database), Storage(settings.storage, settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None
@@ -45,11 +51,14 @@ def assemble(settings: Settings, bell: Bell) -> State:
     elif keys.first(settings.first_key):
         log.info("key.made", file=str(settings.first_key))
     jobs = Jobs(database, bell, settings)
+    datasets = Datasets(database, storage, settings)
+    uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
-    return State(settings, database, storage, jobs, Datasets(database, storage, settings), keys, streams, open_to)
+    limits, readiness = RateLimits(settings), Readiness(settings, database, storage)
+    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, limits, open_to, readiness)
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken
     state: State = request.app.state.parts
     return state
 

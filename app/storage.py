@@ -1,48 +1,91 @@
 """Streams in and out of a folder; every file is complete under its key, or not there.
 
+    incoming/NAME/       what is not known to be good yet, and beside it
+    incoming/NAME.lock   a file that the process which made the folder keeps locked (flock) for as long as it lives
+    uploads/ID/          an upload that comes in parts (app.partial)
+    datasets/, steps/    what the database knows of
+
+Whether the process of a folder is gone is asked of the kernel: it drops the lock with the process, however that ends.
+A pid would mean nothing to another container on the same volume, where every API is process 1, and a time of the last
+write would make a slow upload look like a dead one.
+
 Keys are made by the service: relative paths with forward slashes. Another store (S3) can stand behind the same face.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from app.failpoints import reach
 from app.jobs import StoredFile
 from fastmtl.artifacts import list_files
 
-LEFT_SECONDS = 24 * 3600
+DESTINATION = ".destination"
+"""File of an incoming folder: the prefix of the keys that its files are about to get."""
+LOCK = ".lock"
 
 
 class Storage:
-    """A local folder."""
+    """A local folder. `spare_bytes` of its disk are left free by what comes in, for the database and the workers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, spare_bytes: int = 0) -> None:
         self._root = root.absolute()
+        self._spare = spare_bytes
         self._incoming = self._root / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
         """Give a folder for what is not known to be good yet; it is removed at the end."""
-        folder = Path(tempfile.mkdtemp(dir=self._incoming))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        lock = None
+        while lock is None:
+            folder = self._incoming / uuid.uuid4().hex
+            lock = lock_file(_lock_of(folder))
+        with lock:
+            try:
+                folder.mkdir()
+                yield folder
+            finally:
+                _remove_incoming(folder)
 
-    def remove_left(self) -> None:
-        """Remove what uploads left that were cut off by the end of their process, a day after."""
-        for folder in self._incoming.iterdir():
-            if time.time() - folder.stat().st_mtime > LEFT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+    def announce(self, folder: Path, prefix: str) -> None:
+        """Write down, before they are put there, where an incoming folder's files go: a sweep can take them back."""
+        partial = folder / f"{DESTINATION}.part"
+        with partial.open("w") as file:
+            file.write(prefix)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / DESTINATION)  # half of a prefix would name all that begins so
+
+    def remove_left(self, is_known: Callable[[str], bool]) -> int:
+        """Remove what is incoming of processes that are gone, and what they had put but made known to nobody.
+
+        `is_known` tells of a prefix whether the database knows it. Returns how many folders there were.
+        """
+        names = {path.name.removesuffix(LOCK) for path in self._incoming.iterdir()}
+        return sum(self._remove_if_left(self._incoming / name, is_known) for name in names)
+
+    def _remove_if_left(self, folder: Path, is_known: Callable[[str], bool]) -> bool:
+        lock = lock_file(_lock_of(folder))
+        if lock is None:
+            return False
+        with lock:
+            destination = folder / DESTINATION
+            prefix = destination.read_text() if destination.exists() else ""
+            if prefix and not is_known(prefix):
+                self.delete_prefix(prefix)
+            _remove_incoming(folder)
+        return True
 
     def put(self, source: Path, key: str) -> None:
         """Move a file to its key, on disk before it can be seen."""
@@ -80,6 +123,11 @@ class Storage:
         """Return how much still fits."""
         return shutil.disk_usage(self._root).free
 
+    def check_room(self, more_bytes: int) -> None:
+        """Raise OSError (ENOSPC) where so many more bytes would take of what is to be left free."""
+        if more_bytes + self._spare > self.free_bytes():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
         """Move all files below a folder to keys below `prefix`; return what they are."""
         stored = []
@@ -89,3 +137,26 @@ class Storage:
             reach("storage.stored-one")
             stored.append(StoredFile(file.name, key, file.bytes, file.sha256))
         return stored
+
+
+def lock_file(path: Path) -> BinaryIO | None:
+    """Open a file, made where missing, and lock it until it is closed; None where another process or thread has it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()  # taken, or removed by who had it between our two calls
+    return None
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + LOCK)
+
+
+def _remove_incoming(folder: Path) -> None:
+    """Remove a folder and, after it, its lock, which the caller has."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _lock_of(folder).unlink(missing_ok=True)

@@ -16,6 +16,8 @@ from app.db import Database
 from app.estimate import compact, foretell
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role
+from app.quotas import admit_job
+from app.roll import Roll
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
 from app.settings import Settings
@@ -62,7 +64,7 @@ def submit(
         webhook_url=request.webhook_url,
         estimate=compact(_foretell(database, settings, tenant_id, request, plan)),
     )
-    return jobs.create(job, members, plan.steps)
+    return jobs.create(job, members, plan.steps, lambda session: admit_job(session, settings, tenant_id))
 
 
 def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:
@@ -83,8 +85,9 @@ def _plan(database: Database, settings: Settings, tenant_id: uuid.UUID, request:
 
 
 def _foretell(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob, plan: Plan) -> EstimateOut:
+    workers = Roll(settings).count()
     with database.reading() as session:
-        return foretell(session, tenant_id, plan.datasets, request.config, plan.steps, settings.encoders)
+        return foretell(session, tenant_id, plan.datasets, request.config, plan.steps, settings.encoders, workers)
 
 
 def _datasets(session: Session, tenant_id: uuid.UUID, request: NewJob) -> list[Dataset]:

@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl import cost
-from fastmtl.batches import INFERENCE_TOKENS, TaskRows
+from fastmtl.batches import TaskRows
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import TaskKind
 from fastmtl.device import Machine
@@ -32,12 +32,18 @@ from fastmtl.workload import Work, scored, trained
 
 LENGTHS = (32, 128)
 BATCH = 32
-STEPS = 3
-"""Optimiser steps of one training."""
+TOKENS = 4_096
+"""Of each forward pass and each training: one optimiser step of the longer rows, four of the shorter."""
 SECONDS = 1.5
-"""Each measurement is repeated until so many have passed; the median counts."""
+"""Each is repeated until so many have passed; the median counts."""
+LIMIT_SECONDS = 60.0
+"""After so many nothing new is begun: on a busy machine less is measured."""
 SPECIAL_IDS = 5
 """Tokens at the beginning of a vocabulary that are no words, at least."""
+
+
+Piece = tuple[Work, Callable[[], object]]
+"""What there is to do, and what does it."""
 
 
 class Part(NamedTuple):
@@ -49,20 +55,17 @@ class Part(NamedTuple):
 
 
 def calibrate(checkpoint: Checkpoint, machine: Machine) -> Iterator[Part]:
-    """Measure forward passes and training, each once it is warm; what takes the least memory comes first."""
+    """Measure forward passes and training at each length, as far as LIMIT_SECONDS allow; short ones come first."""
+    until = time.monotonic() + LIMIT_SECONDS
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, [Task("", TaskKind.REGRESSION, ())], discriminator=False)
-    lengths = sorted({min(length, checkpoint.max_length) for length in LENGTHS})
-    for length in lengths:
-        rows = max(1, INFERENCE_TOKENS // length)
-        tokens = _made_up(checkpoint, rows, length)
-        work = scored(_of_length(rows, length), rows)
-        yield _measure(work, machine, partial(predict, model, tokens, 0, machine))
-    config = TrainingConfig(batch_size=BATCH)
-    for length in lengths:
-        rows = STEPS * BATCH
-        source = TaskRows(0, _made_up(checkpoint, rows, length), torch.zeros(rows))
-        work = trained(_of_length(rows, length), rows, BATCH, machine.groups) + Work(steps=STEPS)
-        yield _measure(work, machine, partial(_train, model, source, config, machine))
+    for length in sorted({min(length, checkpoint.max_length) for length in LENGTHS}):
+        for part in (_scoring, _training):
+            work, run = part(model, checkpoint, machine, length)
+            if length == min(LENGTHS):
+                run()  # to be warm
+            if time.monotonic() > until:
+                return
+            yield _measured(work, run, machine)
 
 
 def tokens_per_character(tokenizer: PreTrainedTokenizerBase) -> float:
@@ -71,10 +74,23 @@ def tokens_per_character(tokenizer: PreTrainedTokenizerBase) -> float:
     return (len(tokens.ids) - MARKS * len(SENTENCES)) / sum(map(len, SENTENCES))
 
 
-def _measure(work: Work, machine: Machine, run: Callable[[], object]) -> Part:
-    """Run once to be warm, then as often as SECONDS allow."""
+def _scoring(model: MtDnn, checkpoint: Checkpoint, machine: Machine, length: int) -> Piece:
+    rows = max(1, TOKENS // length)
+    tokens = _made_up(checkpoint, rows, length)
+    return scored(_of_length(rows, length), rows), partial(predict, model, tokens, 0, machine)
+
+
+def _training(model: MtDnn, checkpoint: Checkpoint, machine: Machine, length: int) -> Piece:
+    rows = max(1, TOKENS // length)
+    steps = -(-rows // BATCH)
+    source = TaskRows(0, _made_up(checkpoint, rows, length), torch.zeros(rows))
+    work = trained(_of_length(rows, length), rows, BATCH, machine.groups) + Work(steps=steps)
+    return work, partial(_train, model, source, machine, steps)
+
+
+def _measured(work: Work, run: Callable[[], object], machine: Machine) -> Part:
+    """Run as often as SECONDS allow, at least once."""
     cost.forget_peak(machine.device)
-    _timed(run, machine)
     took = [_timed(run, machine)]
     while sum(took) < SECONDS:
         took.append(_timed(run, machine))
@@ -90,8 +106,8 @@ def _timed(run: Callable[[], object], machine: Machine) -> float:
     return time.monotonic() - began
 
 
-def _train(model: MtDnn, source: TaskRows, config: TrainingConfig, machine: Machine) -> None:
-    train(model, [source], config, batch_task_loss, machine, 0, silent, steps=STEPS)
+def _train(model: MtDnn, source: TaskRows, machine: Machine, steps: int) -> None:
+    train(model, [source], TrainingConfig(batch_size=BATCH), batch_task_loss, machine, 0, silent, steps=steps)
 
 
 def _of_length(rows: int, length: int) -> RowLengths:

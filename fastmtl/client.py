@@ -23,6 +23,7 @@ from urllib.parse import quote
 import httpx2
 
 from fastmtl.plan import Json
+from fastmtl.resumable import LARGE_BYTES, upload_in_parts
 from fastmtl.transfer import Sender
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -89,8 +90,12 @@ class Client:
         text_b: str | None = None,
         label: str | None = None,
         kind: str | None = None,
+        resumable: bool | None = None,
     ) -> Json:
-        """Stream a file to the service and return the dataset's description; what is None is inferred there."""
+        """Stream a file to the service and return the dataset's description; what is None is inferred there.
+
+        A resumable upload goes on after a cut; None: files above 64 MiB are uploaded so.
+        """
         path = Path(path)
         given = {
             "name": name or path.stem,
@@ -100,11 +105,14 @@ class Client:
             "label": label,
             "kind": kind,
         }
+        options = {key: value for key, value in given.items() if value is not None}
+        if path.stat().st_size > LARGE_BYTES if resumable is None else resumable:
+            return self._json("GET", f"/datasets/{upload_in_parts(self._http, path, options, _refusal)}")
         with path.open("rb") as file:
             return self._json(
                 "POST",
                 "/datasets",
-                params={key: value for key, value in given.items() if value is not None},
+                params=options,
                 content=file,
                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
             )
@@ -117,10 +125,21 @@ class Client:
         validation: str | None = None,
         config: Json | None = None,
         name: str | None = None,
+        deadline_seconds: float | None = None,
+        webhook_url: str | None = None,
     ) -> Json:
         """Submit a selection job over datasets by id and return it."""
         body = {"primary": primary, "auxiliary": list(auxiliary), "validation": validation, "config": config or {}}
-        return self._json("POST", "/jobs", json={**body, **({"name": name} if name else {})})
+        more = {"name": name, "deadline_seconds": deadline_seconds, "webhook_url": webhook_url}
+        said = {key: value for key, value in more.items() if value is not None}
+        return self._json("POST", "/jobs", json={**body, **said})
+
+    def estimate(
+        self, primary: str, auxiliary: Sequence[str], *, validation: str | None = None, config: Json | None = None
+    ) -> Json:
+        """Return what such a job would take, each figure with a band; nothing is submitted."""
+        body = {"primary": primary, "auxiliary": list(auxiliary), "validation": validation, "config": config or {}}
+        return self._json("POST", "/jobs/estimate", json=body)
 
     def job(self, job_id: str) -> Json:
         """Return a job as it stands."""
@@ -137,6 +156,22 @@ class Client:
     def cancel(self, job_id: str) -> Json:
         """Cancel a job and return it."""
         return self._json("POST", f"/jobs/{job_id}/cancel")
+
+    def pause(self, job_id: str) -> Json:
+        """Let a job rest and return it."""
+        return self._json("POST", f"/jobs/{job_id}/pause")
+
+    def resume(self, job_id: str) -> Json:
+        """Let a paused job go on and return it."""
+        return self._json("POST", f"/jobs/{job_id}/resume")
+
+    def retry(self, job_id: str) -> Json:
+        """Try a failed or cancelled job again, from the steps that did not succeed, and return it."""
+        return self._json("POST", f"/jobs/{job_id}/retry")
+
+    def delete(self, job_id: str) -> Json:
+        """Remove a job that is over, and return the receipt."""
+        return self._json("DELETE", f"/jobs/{job_id}")
 
     def watch(self, job_id: str, every_seconds: float = 0.5) -> Iterator[Json]:
         """Yield the job again and again until it is over; the last is its final state.

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.errors import InvalidDataset, Problem, cut
 
 LABELS = ("label", "labels", "target", "score", "class", "gold_label", "similarity", "category", "rating", "y")
 PAIRS = (
@@ -20,6 +20,9 @@ PAIRS = (
     ("query", "passage"),
 )
 SINGLES = ("text", "sentence", "text_a", "sentence1", "review", "content", "question", "premise", "document", "title")
+
+MAX_NEAR_CHARS = 100
+"""Longer names are not compared with what was asked for: that takes as long as both are long."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,10 @@ def _first(names: Sequence[str], there: Sequence[str]) -> str | None:
 
 
 def _near(name: str, there: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, there, n=1)
+    near = difflib.get_close_matches(name, [each for each in there if len(each) <= MAX_NEAR_CHARS], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _listed(there: Sequence[str]) -> str:
     more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-    return f"the columns are {', '.join(repr(name) for name in there[:20])}{more}"
+    return f"the columns are {', '.join(repr(cut(name)) for name in there[:20])}{more}"

@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 from fastmtl.artifacts import sha256
 from fastmtl.columns import Columns, resolve
 from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.formats import FileFormat, sniff
 from fastmtl.labels import LabelCount, Labels
-from fastmtl.readers import FileFormat, Limits, RawRow, Table, not_storable, open_table, sniff
+from fastmtl.readers import Limits, RawRow, Table, not_storable, open_table
 from fastmtl.summary import Example, Lengths, Statistics
 
 __all__ = [
@@ -279,6 +280,9 @@ def _check_text(raw: RawRow, name: str, limits: Limits) -> str | None:
 
 def _check_label(value: object, limits: Limits) -> str | None:
     """Return what keeps a label from being stored; what it means is for Labels to say."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        digits = int(value.bit_length() * 0.30103)  # log10(2); to write it out may be refused
+        return f"the label is a number of some {digits:,} digits" if digits > limits.max_label_chars else None
     if not isinstance(value, str):
         return None
     if len(value) > limits.max_label_chars:

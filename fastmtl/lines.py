@@ -7,14 +7,17 @@ from typing import BinaryIO
 from fastmtl.errors import InvalidDataset, Problem
 
 BOM = b"\xef\xbb\xbf"
+BLANK_PER_ROW = 10
 
 
 class Lines:
     """Decoded lines of a file, counted; those of one row are bounded in length, all together."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int, max_blank: int) -> None:
         self._file = file
         self._limit = limit
+        self._max_blank = max_blank
+        self._blank, self._filled = 0, 0
         self._offset = 0
         self._row_bytes = 0
         self._row_line = 1
@@ -47,9 +50,16 @@ class Lines:
         self._offset += len(raw)
         return decoded
 
-    def end_row(self) -> int:
-        """Begin to count another row; return the first line of the one that ended."""
+    def end_row(self, *, blank: bool = False) -> int:
+        """Begin to count another row; return the first line of the one that ended.
+
+        Raises InvalidDataset where too many were blank: BLANK_PER_ROW for each that was not, and some besides.
+        """
         first, self._row_line, self._row_bytes = self._row_line, self.line + 1, 0
+        self._blank += blank
+        self._filled += not blank
+        if self._blank > self._max_blank + BLANK_PER_ROW * self._filled:
+            raise self.wrong(f"{self._blank:,} blank lines, and only {self._filled:,} others")
         return first
 
     def wrong(self, told: str, line: int | None = None) -> InvalidDataset:

@@ -172,21 +172,30 @@ def _drawn_training(spec: StepSpec, outlook: Outlook) -> Work:
 
 
 def _target(spec: StepSpec, outlook: Outlook) -> Work:
-    """Train on the primary and the chosen rows; without `visits` on every row of all."""
+    """Train on the primary and the chosen rows; without `visits` on every row of all.
+
+    All arms take the same optimiser steps. One whose epoch has more batches, of rows of many small tasks, or fewer,
+    goes over its rows as much less or more often.
+    """
     params = spec.params
     config = params["training"]
-    epochs, batch_size = config["epochs"], config["batch_size"]
     primary = outlook.datasets[params["primary"]["digest"]]
     own, _, _ = _split(primary.rows, params)
-    added = params["visits"]
-    if added is None:
-        added = outlook.total([each["digest"] for each in params["auxiliary"]])
-    # What an arm lacks of its visits it draws once more of the primary.
-    foreign = min(added, params["best"] or added) if params["auxiliary"] else 0
+    pools = {each["key"]: outlook.datasets[each["digest"]].rows for each in params["auxiliary"]}
+    added = sum(pools.values()) if params["visits"] is None else params["visits"]
+    chosen = min(added, params["best"] or added)
+    # Rows are taken to be chosen by chance; what an arm lacks of its visits it draws once more of the primary.
+    kept = [chosen * rows / sum(pools.values()) for key, rows in pools.items() if key != params["without"]]
+    again = own + added - sum(kept)
+    epoch = sum(_batches(round(rows), config["batch_size"]) for rows in (again, *kept))
+    steps = config["epochs"] * (_batches(own, config["batch_size"]) + _batches(added, config["batch_size"]))
+    if params["visits"] is None:
+        steps = config["epochs"] * epoch
+    times = steps / epoch
     return (
-        trained(primary, epochs * (own + added - foreign), batch_size, outlook.groups)
-        + trained(outlook.datasets.get(CHOSEN, primary), epochs * foreign, batch_size, outlook.groups)
-        + Work(steps=epochs * (_batches(own, batch_size) + _batches(added, batch_size)))
+        trained(primary, times * again, config["batch_size"], outlook.groups)
+        + trained(outlook.datasets.get(CHOSEN, primary), times * sum(kept), config["batch_size"], outlook.groups)
+        + Work(steps=steps)
     )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.ready import PATIENCE_SECONDS
+from app.roll import Roll
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -85,6 +92,37 @@ def test_only_the_api_is_published_and_only_on_this_machine():
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "api": ["127.0.0.1:8000:8000"]
     }
+
+
+def asked_by(check: list[str]) -> str:
+    """Return the Python program that a health check runs."""
+    assert check[:3] == ["CMD", "python3", "-c"], check
+    return check[3]
+
+
+def test_the_api_is_healthy_when_it_is_ready_and_has_the_time_to_say_so():
+    check = OURS["api"]["healthcheck"]
+    program = asked_by(check["test"])
+    waits = float(re.search(r"timeout=(\d+)", program)[1])
+    assert "'http://127.0.0.1:8000/v1/ready'" in program and "/v1/ready'" in DOCKERFILE
+    assert PATIENCE_SECONDS < waits < float(check["timeout"].removesuffix("s"))
+
+
+@pytest.mark.parametrize(("worker", "age", "status"), [("{}-7", 5, 0), ("{}-7", 70, 1), ("other-7", 5, 1)])
+def test_a_worker_is_healthy_when_it_swept_within_a_minute(tmp_path, worker, age, status):
+    roll, name = Roll(Settings(home=tmp_path)), worker.format(socket.gethostname())
+    roll.call(name)
+    at = time.time() - age
+    os.utime(tmp_path / "workers" / name, (at, at))
+    program = asked_by(OURS["worker"]["healthcheck"]["test"])
+    run = subprocess.run([sys.executable, "-c", program], env={**os.environ, "FASTMTL_HOME": str(tmp_path)})
+    assert run.returncode == status
+
+
+def test_a_worker_that_never_swept_is_not_healthy(tmp_path):
+    program = asked_by(OURS["worker"]["healthcheck"]["test"])
+    run = subprocess.run([sys.executable, "-c", program], env={**os.environ, "FASTMTL_HOME": str(tmp_path)})
+    assert run.returncode == 1
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS))

@@ -85,6 +85,7 @@ def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "FASTMTL_RING_AGAIN_SECONDS": "5",
         "FASTMTL_POLL_SECONDS": "0.05",
         "FASTMTL_THREADS": "1",
+        "FASTMTL_CALIBRATE": "false",
         "OMP_NUM_THREADS": "1",
     }
     for name, value in settings.items():

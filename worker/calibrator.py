@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import now
 from app.db import Database
@@ -72,7 +72,7 @@ class Calibrator:
 
     def run(self) -> None:
         """Measure and write it down; where that fails there is nothing to estimate from until steps have run."""
-        encoder = _default_encoder(self._settings.encoders)
+        encoder = default_encoder(self._settings.encoders)
         if encoder is None:
             return
         began = time.monotonic()
@@ -82,7 +82,7 @@ class Calibrator:
                 with self._database.transaction() as session:
                     add(session, found, now())
                 log.info("calibrated", device=found[0].device, seconds=round(time.monotonic() - began, 1))
-        except (OSError, ValueError, KeyError, ValidationError, DBAPIError) as error:
+        except (OSError, ValueError, KeyError, ValidationError, SQLAlchemyError) as error:
             log.warning("calibration.failed", error=str(error))
 
     def _measure(self, encoder: Json) -> list[Seen]:
@@ -133,7 +133,7 @@ class Calibrator:
         return _Run(Told.model_validate(result[MEASURED]), result)
 
 
-def _default_encoder(known: encoders.Known) -> Json | None:
+def default_encoder(known: encoders.Known) -> Json | None:
     """Return the encoder of a job that names none, or the first that is on this machine; None where there is none."""
     default = EncoderConfig()
     here = [name for name, location in sorted(known.items()) if not location.startswith("hub:")]

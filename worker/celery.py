@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from celery import Celery
+from celery import Celery, Task
 
 from app.queue import RUN_STEP, celery_app
 from app.settings import Settings
 
+MAX_CARRIED = 300
+"""Characters of a header that is read at all."""
 
-def worker_app(settings: Settings, run_step: Callable[[uuid.UUID], None]) -> Celery:
-    """Return the application that hands every message's id to `run_step`."""
+
+def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
+    """Return the application that hands every message's id, and what else it carries, to `run_step`."""
     celery = celery_app(settings)
     celery.conf.update(
         # A message is only a bell: it is gone once heard, and what it was for stands in the database. Late
@@ -34,9 +37,15 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID], None]) -> Cel
     if settings.broker_url:
         celery.conf.worker_disable_prefetch = True  # Redis only
 
-    @celery.task(name=RUN_STEP)  # type: ignore[untyped-decorator]
-    def ring(step_id: str) -> None:
-        run_step(uuid.UUID(step_id))
+    @celery.task(name=RUN_STEP, bind=True)  # type: ignore[untyped-decorator]
+    def ring(task: Task, step_id: str) -> None:
+        run_step(uuid.UUID(step_id), _carried(task))
 
     celery.finalize()
     return celery
+
+
+def _carried(task: Task) -> dict[str, str]:
+    """Return the message's own headers: they say where it comes from, and nothing depends on them."""
+    headers = task.request.headers or {}
+    return {str(name): value for name, value in headers.items() if isinstance(value, str) and len(value) <= MAX_CARRIED}

@@ -14,17 +14,22 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import TextIO
 
+import structlog
+
+from app import logs
 from app.failpoints import reach
+from app.settings import Settings
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig, is_out_of_memory
 from fastmtl.plan import Json, StepSpec, Workspace
 from worker.measuring import MEASURED, measured
 from worker.progress import Reporter
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
+
+log = structlog.get_logger()
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -35,6 +40,9 @@ def main() -> int:
     request = Request.model_validate_json((folder / REQUEST).read_text())
     _end_with(request.parent)
     channel, one_at_a_time = _own_standard_output(), threading.Lock()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    logs.take_over()
 
     def tell(message: Message) -> None:
         with one_at_a_time:  # a download tells from several threads
@@ -46,7 +54,7 @@ def main() -> int:
     try:
         result = _run(request, folder, Reporter(tell))
     except Exception as error:
-        traceback.print_exc()
+        log.exception("step.failed")
         tell(describe(error))
         return 1
     reach("child.computed")

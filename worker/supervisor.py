@@ -30,7 +30,7 @@ from app.jobs import Claim, Jobs, News
 from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
-from worker import checkpoints
+from worker import attempts, checkpoints
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -144,7 +144,7 @@ class Supervisor:
             reach("worker.before-child")
             child = self._start(claim, folder)
             try:
-                outcome = self._watch(claim, child)
+                outcome = attempts.current().watch(child, lambda: self._watch(claim, child))
             finally:
                 child.end()
             with contextlib.suppress(DBAPIError):  # its end is worth more than its news
@@ -218,7 +218,7 @@ class Supervisor:
             [sys.executable, "-m", "worker.child", str(folder)],
             stdout=subprocess.PIPE,
             text=True,
-            env={**CHILD_ENVIRONMENT, **os.environ},
+            env={**CHILD_ENVIRONMENT, **os.environ, **attempts.environment()},
             # Ctrl-C in a terminal is the worker's to answer, and whatever the step starts can be ended with it.
             start_new_session=True,
         )

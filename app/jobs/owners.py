@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -17,17 +17,26 @@ from app.jobs.records import Receipt
 from app.models import Artifact, Event, Job, JobDataset, JobStep, Status, Step, StepNeed
 from fastmtl.plan import StepSpec
 
+Admit = Callable[[Session], None]
+
 
 class Owners(Life):
     """The owner's side."""
 
-    def create(self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec]) -> uuid.UUID:
-        """Write a job, unless it is there, and those of its steps that are not there yet; ring what can begin."""
+    def create(
+        self, job: Job, datasets: Sequence[JobDataset], specs: Sequence[StepSpec], admit: Admit | None = None
+    ) -> uuid.UUID:
+        """Write a job, unless it is there, and those of its steps that are not there yet; ring what can begin.
+
+        `admit` may refuse it, in the same transaction.
+        """
         at = self._clock()
         with self._database.transaction() as session:
             graph.lock(session)
             if session.get(Job, job.id) is not None:
                 return job.id
+            if admit:
+                admit(session)
             job.created_at = at
             job.status = Status.QUEUED
             job.datasets = list(datasets)
@@ -86,10 +95,11 @@ class Owners(Life):
         self._bell.ring(ready)
         return status
 
-    def retry(self, job_id: uuid.UUID) -> Status:
+    def retry(self, job_id: uuid.UUID, admit: Admit | None = None) -> Status:
         """Queue a failed or cancelled job again and return how it stands then: what is done of it is not done again.
 
         Every step that did not succeed has all its attempts again; a deadline is as far away as it was at first.
+        `admit` may refuse it, in the same transaction.
         """
         at = self._clock()
         with self._database.transaction() as session:
@@ -97,6 +107,8 @@ class Owners(Life):
             job = session.get_one(Job, job_id)
             if job.status not in (Status.FAILED, Status.CANCELLED):
                 return Status(job.status)
+            if admit:
+                admit(session)
             for link in job.steps:
                 if link.step.status in (Status.FAILED, Status.CANCELLED):
                     graph.set_back(link.step)

@@ -51,6 +51,10 @@ class ApiKey(Base):
 
     tenant: Mapped[Tenant] = relationship(back_populates="keys")
 
+    def counts(self, at: datetime) -> bool:
+        """Whether it lets anybody in at that time."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
 
 class IdempotentAnswer(Base):
     """The answer to a request that named an Idempotency-Key; without a status the request is still being answered."""
@@ -84,7 +88,7 @@ class PartialUpload(Base):
     bytes: Mapped[int]
     """Declared length."""
     options: Mapped[Json]
-    """`app.schemas.UploadOptions` as JSON."""
+    """`app.schemas_uploads.UploadOptions` as JSON."""
     metadata_header: Mapped[str | None]
     """Upload-Metadata as it came, to be told again."""
     created_at: Mapped[datetime]

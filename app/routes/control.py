@@ -69,7 +69,7 @@ def resume_job(parts: Parts, caller: Writer, job_id: JobId) -> JobOut:
 )
 def retry_job(parts: Parts, caller: Writer, job_id: JobId) -> JobOut:
     """Try a failed or cancelled job again, from the steps that did not succeed."""
-    control.retry(parts.database, parts.jobs, caller.tenant_id, job_id)
+    control.retry(parts.database, parts.jobs, parts.settings, caller.tenant_id, job_id)
     return show_job(parts.database, caller.tenant_id, job_id)
 
 

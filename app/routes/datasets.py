@@ -10,7 +10,8 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from app.auth import Reader, Writer
 from app.routes.answers import problems
 from app.routes.route import ResourceId, ServiceRoute
-from app.schemas_datasets import DatasetOut, DatasetPage, UploadOptions
+from app.schemas_datasets import DatasetOut, DatasetPage
+from app.schemas_uploads import UploadOptions
 from app.state import Parts
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=ServiceRoute)
@@ -39,7 +40,7 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` 
     status_code=201,
     operation_id="create_dataset",
     summary="Upload a dataset",
-    responses=problems(400, 413, 422, 507),
+    responses=problems(400, 408, 413, 422, 507),
     openapi_extra={"requestBody": _BODY},
 )
 async def create_dataset(
@@ -53,13 +54,18 @@ async def create_dataset(
         str, Header(description="The file's media type, or multipart/form-data.")
     ] = "application/octet-stream",
     content_length: Annotated[int | None, Header(ge=0, description="Bytes of the body.")] = None,
+    repr_digest: Annotated[
+        str | None, Header(description="Digest of the body, checked (RFC 9530): sha-256=:BASE64: or sha-512=:BASE64:.")
+    ] = None,
+    content_digest: Annotated[str | None, Header(description="The same.")] = None,
 ) -> DatasetOut:
     """Upload CSV, TSV, JSONL or Parquet, as the body itself or as the part `file` of a form.
 
-    The body is streamed to disk and then read once; what is wrong with it is told by row, and nothing is kept.
+    The body is streamed to disk and then read once; what is wrong with it is told by row, and nothing is kept. Where a
+    digest is declared and another one found, neither is anything kept. Large files can be sent in parts: /v1/uploads.
     """
     dataset = await parts.datasets.receive(
-        caller.tenant_id, request.stream(), content_type, content_length, options, made
+        caller.tenant_id, request.stream(), request.headers, content_type, options, made
     )
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return dataset

@@ -11,11 +11,12 @@ from app.event_stream import MEDIA_TYPE, is_wanted
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
 from app.routes.jobs import JobId
+from app.routes.route import ServiceRoute
 from app.schemas_events import EventPage
 from app.state import Parts
 from app.telling import page_of_events
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["events"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["events"], route_class=ServiceRoute)
 
 LARGEST = 2**63 - 1
 _STREAM = {"schema": {"type": "string", "description": "Server-Sent Events: id, event and data of each."}}

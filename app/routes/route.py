@@ -16,13 +16,10 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.security.utils import get_authorization_scheme_param
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from app import etags
 from app.auth import Admin, Reader, Writer
-from app.errors import Unauthorized
 from app.idempotency import IdempotentAnswers
 from app.keys import Caller
 from app.keys import Scope as KeyScope
@@ -76,12 +73,11 @@ class ServiceRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; one under an Idempotency-Key once."""
         request = Request(scope, receive)
-        caller = await self._caller(request) if self._takes_keys and KEY_HEADER in request.headers else None
-        if caller is None or request.method != "POST":
+        if not self._takes_keys or request.method != "POST" or KEY_HEADER not in request.headers:
             await super().handle(scope, receive, send)
             return
         state: State = request.app.state.parts
-        request.state.caller = caller
+        caller: Caller = request.state.caller  # who may not was refused at the door
         answers = IdempotentAnswers(state.database, state.settings)
         exchange = Exchange(answers, caller.tenant_id, request, state.settings.heartbeat_seconds)
         await exchange.answer(super().handle, send)
@@ -106,21 +102,6 @@ class ServiceRoute(APIRoute):
         kind = self.response_class.value if isinstance(self.response_class, DefaultPlaceholder) else self.response_class
         return "GET" in (self.methods or ()) and self.needed_scope is not None and issubclass(kind, JSONResponse)
 
-    async def _caller(self, request: Request) -> Caller | None:
-        """Return who asks; None for one that the route will refuse."""
-        try:
-            caller = await run_in_threadpool(_authenticated, request)
-        except Unauthorized:
-            return None
-        needed = self.needed_scope
-        return caller if needed and caller.scope.allows(needed) else None
-
-
-def _authenticated(request: Request) -> Caller:
-    state: State = request.app.state.parts
-    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
-    return state.open_to or state.keys.authenticate(key if scheme.lower() == "bearer" else "")
-
 
 def _resource_id(request: Request) -> uuid.UUID:
     found: uuid.UUID | None = getattr(request.state, "resource_id", None)
@@ -136,10 +117,13 @@ def _validated(answer: Handler) -> Handler:
         response = await answer(request)
         if response.status_code != 200 or "ETag" in response.headers or response.media_type != "application/json":
             return response
+        if "no-store" in response.headers.get("Cache-Control", ""):
+            return response
         etag = etags.weak(bytes(response.body))
         if etags.is_known(request.headers.get("If-None-Match"), etag):
             return Response(status_code=304, headers={"ETag": etag, **CACHING})
-        response.headers.update({"ETag": etag, **CACHING})
+        varies = ", ".join(filter(None, (response.headers.get("Vary"), CACHING["Vary"])))
+        response.headers.update({"ETag": etag, **CACHING, "Vary": varies})
         return response
 
     return answer_if_changed

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from sqlalchemy import text
+from dataclasses import asdict
+from typing import Any
 
+from fastapi import APIRouter
+
+from app.auth import Reader
+from app.errors import MEDIA_TYPE, NotReady
+from app.routes.answers import problems
 from app.routes.route import ServiceRoute
-from app.schemas import Health, Options
+from app.schemas import Options
+from app.schemas_health import Health, Ready
+from app.schemas_health import NotReady as NotReadyOut
 from app.state import Parts
 from fastmtl import methods, selectors
 from fastmtl.config import PRESETS, Frozen, JobConfig
@@ -14,24 +21,35 @@ from fastmtl.config import PRESETS, Frozen, JobConfig
 router = APIRouter(prefix="/v1", tags=["service"], route_class=ServiceRoute)
 
 
+def _not_ready() -> dict[int | str, dict[str, Any]]:
+    schema = NotReadyOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs")  # they stand among the components already
+    return {
+        503: {"description": "A part does not work; `checks` says which.", "content": {MEDIA_TYPE: {"schema": schema}}}
+    }
+
+
+# Both are answered by the event loop itself: requests that hang hold the threads, and these must not wait for one.
+
+
 @router.get("/health", operation_id="health", summary="Is it alive?")
-def health() -> Health:
-    """Answer, and nothing more."""
+async def health() -> Health:
+    """Answer, and touch nothing."""
     return Health(status="ok")
 
 
-@router.get("/ready", operation_id="ready", summary="Can it work?")
-def ready(parts: Parts) -> Health:
-    """Ask the database and the storage."""
-    with parts.database.reading() as session:
-        session.execute(text("SELECT 1"))
-    with parts.storage.incoming() as folder:
-        (folder / "probe").write_bytes(b"1")
-    return Health(status="ok")
+@router.get("/ready", operation_id="ready", summary="Can it work?", responses=_not_ready())
+async def ready(parts: Parts) -> Ready:
+    """Try the parts, each for two seconds at most: query the database, write to the storage, reach the broker."""
+    found = await parts.readiness.try_all()
+    if not found.ready:
+        failed = [f"{name}: {check.detail}" for name, check in found.checks.items() if not check.ok]
+        raise NotReady("; ".join(failed), {"checks": asdict(found)["checks"], "workers": found.workers})
+    return Ready.model_validate({"status": "ok", **asdict(found)})
 
 
-@router.get("/options", operation_id="options", summary="What can be asked for?")
-def options(parts: Parts) -> Options:
+@router.get("/options", operation_id="options", summary="What can be asked for?", responses=problems())
+def options(parts: Parts, caller: Reader) -> Options:
     """List encoders, methods, selectors, presets, limits and defaults."""
     return Options(
         encoders=sorted(parts.settings.encoders),

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 from app.auth import Admin, Reader
 from app.routes.answers import problems
 from app.routes.jobs import JobId
+from app.routes.route import ServiceRoute
 from app.schemas_events import WebhookList, WebhookSecret
 from app.state import Parts
 from app.telling import webhooks_of
 from app.webhooks import tenant_secret
 
-router = APIRouter(prefix="/v1", tags=["webhooks"])
+router = APIRouter(prefix="/v1", tags=["webhooks"], route_class=ServiceRoute)
 
 
 @router.get(

@@ -7,8 +7,26 @@ import uuid
 from base64 import b64decode
 from pathlib import Path
 
+from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from service import Api
+
+from app import exporting
+from app.main import create_app
 from app.queue import Queue
 from app.settings import Settings
+from app.tracing import Tracing
+
+
+def rung(home: Path) -> list[tuple[uuid.UUID, dict]]:
+    """Return the id and the headers of every message, in order: kombu reads the folder sorted by name as text, and
+    names begin with the milliseconds of one clock."""
+    found = []
+    for path in sorted((home / "broker" / "messages").iterdir()):
+        message = json.loads(path.read_text())
+        arguments, _, _ = json.loads(b64decode(message["body"]))
+        found.append((uuid.UUID(arguments[0]), message["headers"]))
+    return found
 
 
 def test_messages_in_the_folder_stand_in_the_order_they_were_rung(tmp_path: Path):
@@ -16,10 +34,19 @@ def test_messages_in_the_folder_stand_in_the_order_they_were_rung(tmp_path: Path
     queue = Queue(Settings(home=tmp_path))
     queue.ring(steps)
     queue.close()
-    rung = []
-    # kombu reads the folder sorted by name as text; names begin with the milliseconds of one clock.
-    for path in sorted((tmp_path / "broker" / "messages").iterdir()):
-        message = json.loads(path.read_text())
-        arguments, _, _ = json.loads(b64decode(message["body"]))
-        rung.append(uuid.UUID(arguments[0]))
-    assert rung == steps
+    assert [step_id for step_id, _ in rung(tmp_path)] == steps
+
+
+def test_a_message_says_which_request_and_which_trace_it_comes_from(tmp_path: Path):
+    exporter = InMemorySpanExporter()
+    provider = exporting.provider("api", exporter)
+    settings = Settings(home=tmp_path)
+    with TestClient(create_app(settings, tracing=Tracing(provider))) as client:
+        service = Api(client, tmp_path)
+        posted = client.post("/v1/jobs", json=service.request(), headers={"X-Request-Id": "mine"})
+    provider.shutdown()
+    (span,) = [each for each in exporter.get_finished_spans() if each.name == "POST /v1/jobs"]
+    parent = f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}"
+    carried = [(headers["request_id"], headers["traceparent"].rpartition("-")[0]) for _, headers in rung(tmp_path)]
+    assert (posted.status_code, span.attributes["fastmtl.request_id"]) == (202, "mine")
+    assert carried == [("mine", parent)] * len(carried) and carried

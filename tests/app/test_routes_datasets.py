@@ -12,7 +12,7 @@ import pytest
 from service import CSV, Api, api
 from sqlalchemy.exc import OperationalError
 
-from app.receive import Sink
+from app.sink import Sink
 
 JSONL = '{"text": "the cat runs", "label": "yes"}\n{"text": "the dog runs", "label": "no"}\n'
 
@@ -168,10 +168,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(service: Api, monkeypatch: pytes
 def test_a_database_that_fails_is_said_and_leaves_nothing(
     service: Api, monkeypatch: pytest.MonkeyPatch, said: str, status: int, kind: str
 ):
-    def fail(**_: object) -> None:
+    def fail(*_: object) -> None:
         raise OperationalError("INSERT", {}, Exception(said))
 
-    monkeypatch.setattr("app.datasets.Dataset", fail)
+    monkeypatch.setattr("app.datasets._dataset", fail)
     answer = service.client.post("/v1/datasets", content=CSV)
     monkeypatch.undo()
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:fastmtl:problem:{kind}")
@@ -180,8 +180,7 @@ def test_a_database_that_fails_is_said_and_leaves_nothing(
 
 def test_a_reader_that_takes_too_long_is_ended(tmp_path):
     with api(tmp_path, parser_timeout_seconds=0.01) as client:
-        Api(client, tmp_path)
-        answer = client.post("/v1/datasets", content=CSV)
+        answer = Api(client, tmp_path).client.post("/v1/datasets", content=CSV)
         assert (answer.status_code, "took more than 0.01 s" in answer.json()["detail"]) == (422, True)
 
 

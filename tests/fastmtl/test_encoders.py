@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
-from fastmtl.encoders import KNOWN, describe, resolve
+from fastmtl.encoders import KNOWN, check_allowed, describe, folder_digest, resolve
 from fastmtl.errors import EncoderUnavailable
 
 
@@ -49,3 +49,63 @@ def test_a_fingerprint_names_what_decides_the_result():
     known = {"mine": "folder:/models/mine"}
     expected = {"name": "mine", "location": "folder:/models/mine", "pooling": "mean", "max_length": 64}
     assert describe(config, known) == expected
+
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+
+
+def test_what_a_deployment_allows_by_itself_may_be_allowed():
+    check_allowed(KNOWN)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"hub:somebody/some-thing.v2@{COMMIT}",
+        f"hub:somebody/something@{COMMIT}+mlm",
+        "folder:/nowhere",
+        "folder:/me@home/bert",
+        f"folder:/nowhere@sha256:{'a' * 64}",
+        "package:some_package/model@1",
+    ],
+)
+def test_a_location_that_can_be_kept_to_is_allowed(location):
+    check_allowed({"mine": location})
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("hub:somebody/something", "a commit has to be named, hub:owner/name@ and 40 hex digits"),
+        ("hub:somebody/something@main", "a branch or a tag can be moved"),
+        ("hub:somebody/something@v1.0+mlm", "a commit has to be named"),
+        (f"hub:somebody/something@{COMMIT[:39]}", "a commit has to be named"),
+        (f"hub:somebody/something@{COMMIT.upper()}", "a commit has to be named"),
+        (f"hub:somebody/../something@{COMMIT}", "a commit has to be named"),
+        ("folder:/models/bert@sha256:abc", "after @sha256: come the 64 hex digits"),
+        ("bert-base-cased", "it must begin with package:, folder: or hub:"),
+        ("https://example.org/bert", "it must begin with package:, folder: or hub:"),
+    ],
+)
+def test_a_location_that_leads_anywhere_is_not_allowed(location, reason):
+    with pytest.raises(ValueError, match="the encoder 'mine' is not allowed as") as refused:
+        check_allowed({"fine": "folder:/nowhere", "mine": location})
+    assert reason in str(refused.value)
+
+
+def test_the_digest_of_a_folder_is_of_its_files_by_name(tmp_path):
+    (tmp_path / "b").write_text("a\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_text("c\n")
+    # find -L . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+    assert folder_digest(tmp_path) == "745932fcdd2a73b47ea199cef3d008dee8556202b0b21bd5f1c506d9dba8a6c7"
+
+
+def test_a_folder_with_a_digest_is_taken_until_a_file_of_it_changes(encoder_folders, tmp_path):
+    folder = shutil.copytree(encoder_folders["bert"], tmp_path / "me@home")
+    location = f"folder:{folder}@sha256:{folder_digest(folder)}"
+    assert resolve(location) == folder
+    with (folder / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(EncoderUnavailable, match=f"their digest is {folder_digest(folder)}, not"):
+        resolve(location)

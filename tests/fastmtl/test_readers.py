@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fastmtl import readers
 from fastmtl.errors import InvalidDataset, Problem
-from fastmtl.readers import FileFormat, Limits, RawRow, open_table, sniff
+from fastmtl.formats import FileFormat, sniff
+from fastmtl.readers import Limits, RawRow, open_table
 
 CSV, TSV, JSONL, PARQUET = FileFormat
 
@@ -59,7 +61,7 @@ def test_the_content_tells_the_format(tmp_path, content, expected):
         (b"\xef\xbb\xbf\n", None, "the file is empty: a header and rows, or lines of JSON, are needed"),
         (b"\x1f\x8b\x08", None, "the content looks like a gzip archive: decompress it first"),
         (b"PK\x03\x04", None, "the content looks like a ZIP archive (an Excel workbook, perhaps): save it as CSV"),
-        (b"\xff\xfet\0", None, "the content looks like UTF-16 text: save it as UTF-8"),
+        (b"\xff\xfet\0", None, "the content looks like UTF-16 or UTF-32 text: save it as UTF-8"),
         (b"PAR1", CSV, "the format was given as csv, but the content looks like a Parquet file"),
         (b"{}", CSV, "the format was given as csv, but the content looks like lines of JSON"),
         (b"text\tlabel\n", CSV, "the format was given as csv, but the content looks like TSV"),
@@ -209,11 +211,19 @@ def in_every_row(entry: str, rows: int) -> pa.Table:
     return pa.table({"text": column})
 
 
-def test_a_dictionary_entry_that_stands_in_every_row_is_stopped_at_a_batch(tmp_path):
-    noise = np.random.default_rng(0).bytes(2**19).hex()  # 1 MiB, in every one of a batch's 64 rows
-    told = "rows 0 to 63 expand to 64 MiB"
+def test_a_batch_that_is_larger_than_its_pages_let_expect_is_refused():
+    (batch,) = in_every_row("x" * 2**20, 64).to_batches()
+    with pytest.raises(InvalidDataset) as caught:
+        readers.cells_of(batch, 128, Limits(max_batch_bytes=2**25))
+    assert caught.value.problems == (Problem("rows 128 to 191 expand to 64 MiB", row=128),)
+
+
+def test_a_dictionary_entry_that_stands_in_every_row_is_stopped_where_no_text_expands_so(tmp_path):
+    noise = np.random.default_rng(0).bytes(2**19).hex()  # 1 MiB, and the file is little larger
     content = parquet(tmp_path, in_every_row(noise, 1000))
-    assert refused(tmp_path, content, Limits(max_batch_bytes=2**25)) == Problem(told, row=0)
+    told = "the first 124 rows expand to 124 MiB, as nothing does that was written"  # by batches of 31: 32 MiB each
+    found = refused(tmp_path, content, Limits(max_batch_bytes=2**25, free_bytes=20 * 2**20))
+    assert found == Problem(told, row=124)
 
 
 def test_a_file_that_compresses_as_no_text_does_is_read_in_smaller_batches(tmp_path):
@@ -223,8 +233,29 @@ def test_a_file_that_compresses_as_no_text_does_is_read_in_smaller_batches(tmp_p
     assert (len(content) < 2_000, len(next(table.rows(["text"])).cells["text"])) == (True, 2**20)
 
 
-def test_a_row_group_that_compresses_as_no_text_does_is_refused_unread(tmp_path):
+def test_a_page_that_expands_to_more_than_a_batch_is_refused_unread(tmp_path):
     table = pa.table({"text": ["x" * 1000 + str(row) for row in range(3000)]})
     content = parquet(tmp_path, table, use_dictionary=False, compression="zstd", write_statistics=False)
-    told = f"{len(content):,} bytes expand to 3 MiB at once: write smaller row groups"
-    assert refused(tmp_path, content, Limits(max_batch_bytes=2**20)) == Problem(told)
+    told = "a page expands to 2 MiB at once: write smaller pages or row groups"
+    assert refused(tmp_path, content, Limits(max_batch_bytes=2**20)) == Problem(told, "text")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\na,1\n" + "\n" * 31, "31 blank lines, and only 2 others"),  # 10, and 10 for each line
+        ('{"text": 1}\n' + " \n" * 31, "21 blank lines, and only 1 others"),
+    ],
+)
+def test_more_blank_lines_than_a_file_may_have_are_refused(tmp_path, content, message):
+    assert refused(tmp_path, content, Limits(max_blank_lines=10)).message.endswith(message)
+
+
+def test_a_key_that_stands_twice_in_a_line_is_a_problem(tmp_path):
+    _, rows = read(tmp_path, '{"text": "a"}\n{"text": "b", "text": "c"}\n')
+    assert rows[1] == RawRow(1, 2, {}, "the key 'text' stands there twice")
+
+
+def test_a_name_of_a_column_is_told_only_as_far_as_it_can_be_read(tmp_path):
+    told = f"the column name {'x' * 59 + '…'!r} has 501 characters, and 500 are the most"
+    assert refused(tmp_path, "x" * 501 + ",label\na,1\n") == Problem(told, line=1)

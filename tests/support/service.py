@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import CHAIN, NOON, Bell, new_job
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.events import EventType, add
 from app.jobs import Claim, Jobs
@@ -114,6 +117,12 @@ class Api:
         """Every event of a job, as pages tell it."""
         return self.client.get(f"/v1/jobs/{job['id']}/events?limit=200&after={after}").json()["items"]
 
+    def scrape(self) -> list[Metric]:
+        """Ask for the metrics as Prometheus does; the service must have been started with a port for them."""
+        port = self.client.app.state.metrics_port  # type: ignore[attr-defined]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            return list(text_string_to_metric_families(answer.read().decode()))
+
     def traces(self) -> list[str]:
         """Every stored file, and how many rows the tables hold: what a refused request must leave as it was."""
         files = [str(path) for path in (self.home / "storage").rglob("*") if path.is_file()]
@@ -147,7 +156,7 @@ def api(home: Path, **settings: object) -> TestClient:
 @contextmanager
 def served(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve an application on a port of this machine, already started by another; it has stopped on leaving."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off")
     server = Server(config, app) if hasattr(app.state, "parts") else uvicorn.Server(config)
     socket = config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})

@@ -1,0 +1,95 @@
+"""How much a tenant may have: bytes and rows of its datasets, jobs that are not over.
+
+What it has is counted in the transaction that adds to it, while the tenant is locked: two that would pass alone do not
+pass together.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import tenants
+from app.errors import QuotaExceeded, TooManyJobs
+from app.models import Dataset, Job, Status, Tenant
+from app.settings import Settings
+
+RETRY_SECONDS = 30
+"""When to ask again whether a job has ended: how long they take, nobody knows beforehand."""
+FINAL = [status for status in Status if status.final]
+
+
+class Quota(NamedTuple):
+    """How much of something a tenant has, and how much it may have; None is no limit."""
+
+    used: int
+    limit: int | None
+
+    def has_room(self, more: int) -> bool:
+        """Whether this much more fits."""
+        return self.limit is None or self.used + more <= self.limit
+
+
+class Quotas(NamedTuple):
+    """All quotas of a tenant."""
+
+    bytes: Quota
+    rows: Quota
+    live_jobs: Quota
+
+
+def quotas_of(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Quotas:
+    """Count what a tenant has."""
+    return _count(session, settings, session.get_one(Tenant, tenant_id))
+
+
+def foresee_upload(session: Session, settings: Settings, tenant_id: uuid.UUID, size: int) -> None:
+    """Refuse an upload that will not fit, before it comes: `size` bytes at least. Raises QuotaExceeded."""
+    _refuse_upload(quotas_of(session, settings, tenant_id), size, rows=1)
+
+
+def admit_upload(session: Session, settings: Settings, tenant_id: uuid.UUID, size: int, rows: int) -> None:
+    """Let the transaction add a dataset. Raises QuotaExceeded."""
+    _refuse_upload(_count(session, settings, tenants.lock(session, tenant_id)), size, rows)
+
+
+def admit_job(session: Session, settings: Settings, tenant_id: uuid.UUID) -> None:
+    """Let the transaction add a job that is not over, or bring one back. Raises TooManyJobs."""
+    used, limit = _count(session, settings, tenants.lock(session, tenant_id)).live_jobs
+    if limit is not None and used >= limit:
+        raise TooManyJobs(
+            f"{used:,} jobs are not over, and the quota is {limit:,} at once; wait for one to end, or cancel one",
+            used,
+            limit,
+            RETRY_SECONDS,
+        )
+
+
+def _refuse_upload(quotas: Quotas, size: int, rows: int) -> None:
+    for name, quota, more in (("bytes", quotas.bytes, size), ("rows", quotas.rows, rows)):
+        if quota.limit is not None and not quota.has_room(more):
+            raise QuotaExceeded(
+                f"the datasets hold {quota.used:,} of {quota.limit:,} {name}, and {more:,} more do not fit; delete "
+                "datasets that are no longer needed, or ask the operator for a larger quota",
+                name,
+                quota.used,
+                quota.limit,
+            )
+
+
+def _count(session: Session, settings: Settings, tenant: Tenant) -> Quotas:
+    kept = select(func.coalesce(func.sum(Dataset.source_bytes), 0), func.coalesce(func.sum(Dataset.rows), 0))
+    size, rows = session.execute(kept.where(Dataset.tenant_id == tenant.id)).one()
+    live = select(func.count()).select_from(Job).where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))
+    return Quotas(
+        Quota(int(size), _first(tenant.max_bytes, settings.quota_bytes)),
+        Quota(int(rows), _first(tenant.max_rows, settings.quota_rows)),
+        Quota(session.execute(live).scalar_one(), _first(tenant.max_live_jobs, settings.quota_live_jobs)),
+    )
+
+
+def _first(own: int | None, default: int | None) -> int | None:
+    return default if own is None else own

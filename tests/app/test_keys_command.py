@@ -1,0 +1,114 @@
+"""`fastmtl keys` and `fastmtl tenants`, as the operator writes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from service import api
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.keys_command import key_at_hand
+from app.settings import Settings
+
+KEY = re.compile(r"fastmtl_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\n")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FASTMTL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def table(*words: str) -> list[list[str]]:
+    """Return the rows that a command prints, cell by cell."""
+    lines = run(*words).stdout.splitlines()
+    return [[cell for cell in re.split(r"  +", line.strip())] for line in lines[1:]]
+
+
+def status(home: Path, key: str) -> int:
+    with api(home) as client:
+        return client.get("/v1/keys/self", headers={"Authorization": f"Bearer {key.strip()}"}).status_code
+
+
+def test_a_key_is_printed_alone_and_lets_in(home: Path):
+    made = run("keys", "create", "--tenant", "default", "--scope", "write", "--expires-days", "90", "--name", "nightly")
+    assert (made.exit_code, bool(KEY.fullmatch(made.stdout))) == (0, True)
+    assert "'nightly', write, ends 20" in made.stderr
+    assert status(home, made.stdout) == 200
+    assert not (home / "api-key").exists()  # there is a key already: the service makes no first one
+
+
+def test_keys_are_listed_without_what_they_are(home: Path):
+    run("tenants", "create", "ada")
+    keys = [run("keys", "create", "--tenant", name, "--name", f"{name}'s").stdout for name in ("ada", "default")]
+    run("keys", "revoke", keys[1][:20])
+    listed = table("keys", "list")
+    assert [row[:5] for row in listed] == [
+        [keys[0][:20], "ada", "ada's", "read", "active"],
+        [keys[1][:20], "default", "default's", "read", "revoked"],
+    ]
+    assert table("keys", "list", "--tenant", "ada") == listed[:1]
+
+
+@pytest.mark.parametrize("named_by", ["prefix", "bare prefix", "the key itself"])
+def test_the_operator_revokes_the_last_admin_key_too(home: Path, named_by: str):
+    key = run("keys", "create", "--scope", "admin").stdout.strip()
+    name = {"prefix": key[:20], "bare prefix": key[8:20], "the key itself": key}[named_by]
+    revoked = run("keys", "revoke", name)
+    assert (revoked.exit_code, key[21:] in revoked.stderr, status(home, key)) == (0, False, 401)
+
+
+def test_a_rotated_key_is_printed_and_the_old_one_ends(home: Path):
+    old = run("keys", "create").stdout
+    new = run("keys", "rotate", old[:20], "--overlap-hours", "0")
+    assert (bool(KEY.fullmatch(new.stdout)), status(home, old), status(home, new.stdout)) == (True, 401, 200)
+
+
+def test_quotas_are_set_listed_and_given_back(home: Path):
+    run("tenants", "create", "ada")
+    run("tenants", "set-quota", "ada", "--bytes", "5,000,000", "--live-jobs", "2")
+    told = run("tenants", "set-quota", "ada", "--live-jobs", "default", "--rows", "0")
+    assert told.stderr == (
+        "'ada' has of what it may have: bytes 0 of 5,000,000, rows 0 of 0, live jobs 0 of any number\n"
+    )
+    assert [[row[0], *row[2:]] for row in table("tenants", "list")] == [
+        ["ada", "0 of 5,000,000", "0 of 0", "0 of any number"],
+        ["default", *["0 of any number"] * 3],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("keys create --tenant nobody", "refused: there is no tenant 'nobody'"),
+        ("keys revoke nonsense", "refused: name a key by its id or its prefix"),
+        ("keys revoke fastmtl_000000000000", "refused: there is no key 000000000000"),
+        ("keys rotate 6f0e2f6c-3b0a-4c58-9a55-0f3d1b2c4d5e", "refused: there is no key 6f0e2f6c"),
+        ("keys list --tenant nobody", "refused: there is no tenant 'nobody'"),
+        ("tenants create default", "refused: there is a tenant 'default' already"),
+        ("tenants set-quota nobody --rows 1", "refused: there is no tenant 'nobody'"),
+        ("tenants set-quota default --rows many", "refused: a quota is a number from 0"),
+        ("tenants set-quota default --rows 9223372036854775808", "refused: a quota is a number from 0"),
+        ("keys create --scope lord", "none of read, write, admin"),
+        ("keys create --expires-days 0", "--expires-days"),
+    ],
+)
+def test_what_cannot_be_done_is_told(home: Path, words: str, told: str):
+    ended = run(*words.split())
+    assert (ended.exit_code, told in ended.stderr, ended.stdout) == (2, True, "")
+
+
+def test_the_key_at_hand_is_the_environments_or_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = Settings(home=tmp_path)
+    assert key_at_hand(settings) is None
+    (tmp_path / "api-key").write_text("fastmtl_first\n")
+    assert key_at_hand(settings) == "fastmtl_first"
+    monkeypatch.setenv("FASTMTL_API_KEY", "fastmtl_mine")
+    assert key_at_hand(settings) == "fastmtl_mine"
