@@ -19,7 +19,12 @@ from kombu.utils import json
 class Channel(filesystem.Channel):
     """Writes a message beside its place, and moves it there."""
 
-    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - kombu's own signature
+    def _put(  # type: ignore[override]
+        self,
+        queue: str,
+        message: dict[str, Any],
+        **_: Any,  # noqa: ANN401 - kombu's own signature
+    ) -> None:
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         partial = folder / f".{name}.part"  # no reader takes a name that begins so
