@@ -21,8 +21,8 @@ PAGE = ROOT / "docs" / "faults.md"
 HEAD = """# Faults
 
 What happens when things break: each test below breaks the running service on purpose and counts what was lost. The
-figures are those of the last full run. `make test-faults` runs all of it and writes this page; a short form of every
-test is part of `make test`. Do not edit it by hand: a test holds it to [faults.json](faults.json).
+figures are those of the last full run. `make test-faults` runs all of it and writes this page; short forms
+are part of `make test` and `make test-slow`. Do not edit it by hand: a test holds it to [faults.json](faults.json).
 
 Two stacks are broken in the same way: *embedded* is SQLite and a folder as broker, *full* is PostgreSQL and Redis.
 """

@@ -11,6 +11,11 @@ from points import POINTS
 from results import record, stopwatch
 
 CASES = [pytest.param(point, stack, id=f"{point.number}-{stack}") for point in POINTS for stack in point.stacks]
+SHORT_CASES = [
+    pytest.param(*case.values, id=case.id, marks=() if case.values[0].number == 1 else pytest.mark.slow)
+    for case in CASES
+]
+"""All but the first take minutes even in short, and together more than all other tests: `make test-slow` runs those."""
 SHARE = "FASTMTL_TEST_FAULTS_SHARE"
 """Share of the full form that `faults` runs; below one nothing is published."""
 
@@ -32,7 +37,7 @@ def check(account: Account) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("point", "stack_name"), CASES)
+@pytest.mark.parametrize(("point", "stack_name"), SHORT_CASES)
 def test_in_short(point: Point, place: Place):
     check(point.run(place, Scale(point.short)))
 
