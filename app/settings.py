@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     ring_again_seconds: float = Field(30, gt=0, description="A queued step that nobody took is rung again.")
     max_attempts: int = Field(3, ge=1, le=100, description="Attempts at a step before its jobs fail.")
     poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a worker looks after its step's process.")
+
     log_format: Literal["console", "json"] | None = Field(
         None, description="How log lines are written; default: console on a terminal, else json."
     )
