@@ -43,7 +43,7 @@ class RequestMetrics:
         )
         self.streams = Gauge("fastmtl_streams_open", "Event streams that somebody listens to.", registry=registry)
         self.left = Counter(
-            "fastmtl_clients_left", "Requests whose client left before the answer was complete.", registry=registry
+            "fastmtl_clients_left", "Requests, but for event streams, whose client left too early.", registry=registry
         )
 
 

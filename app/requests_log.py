@@ -113,7 +113,7 @@ class Exchange:
             self._metrics.streams.dec()
         else:
             self._measure(seconds)
-        if self.left:
+        if self.left and not self._streaming:  # leaving is how most event streams end
             self._metrics.left.inc()
         more: dict[str, object] = {"received": self._received} if self._received else {}
         if self._location:

@@ -156,6 +156,15 @@ def test_an_event_stream_is_open_while_it_lasts_and_is_measured_until_it_begins(
     assert [*during, registry.get_sample_value("fastmtl_streams_open")] == [1, 1, 0]
 
 
+def test_leaving_an_event_stream_is_no_news():
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(STREAM)
+        await receive()
+
+    seen = Seen(app, LEFT)
+    assert (seen.line["client_left"], seen.value("clients_left_total"), seen.value("streams_open")) == (True, 0, 0)
+
+
 def test_lines_inside_say_whose_request_it_is_and_about_which_job():
     inside: list[dict] = []
 

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from lives import Bell
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from structlog.contextvars import bound_contextvars
 
 from app import exporting
+from app.main import create_app
 from app.settings import Settings
 from app.tracing import Tracing, TracingNotInstalled, describe, start_tracing
 
@@ -96,6 +99,14 @@ def test_what_is_carried_makes_the_work_a_child_of_what_set_it_off(tracing, expo
     assert spans["process"].parent.span_id == spans["step"].context.span_id
     assert len({span.context.trace_id for span in spans.values()}) == 1
     assert dict(spans["step"].attributes) == {"fastmtl.kind": "score", "fastmtl.attempt": 2}
+
+
+def test_a_request_is_a_span_and_asking_whether_it_is_alive_is_none(tracing, exporter, tmp_path):
+    with TestClient(create_app(Settings(home=tmp_path), Bell(), tracing)) as client:
+        for path in ("/v1/health", "/v1/ready", "/v1/options"):
+            client.get(path, headers={"X-Request-Id": "mine"})
+    (span,) = finished(tracing, exporter).values()
+    assert (span.name, span.attributes["fastmtl.request_id"]) == ("GET /v1/options", "mine")
 
 
 @pytest.mark.parametrize("headers", [{}, {"traceparent": "nonsense"}])
