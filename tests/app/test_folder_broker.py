@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from kombu import Connection
 from app.folder_broker import Channel
 from app.queue import Queue, celery_app
 from app.settings import Settings
+
+MESSAGES = 150
 
 
 @pytest.fixture
@@ -88,3 +91,18 @@ def test_a_bell_that_cannot_be_written_is_left_to_the_sweep(tmp_path: Path):
     (tmp_path / "broker" / "messages").rmdir()
     queue.ring([uuid.uuid4()])
     queue.close()
+
+
+def test_whoever_looks_while_messages_are_written_sees_whole_ones(tmp_path: Path):
+    queue = Queue(Settings(home=tmp_path))
+    writer = threading.Thread(target=queue.ring, args=([uuid.uuid4() for _ in range(MESSAGES)],))
+    writer.start()
+    looks = 0
+    while writer.is_alive():
+        for path in (tmp_path / "broker" / "messages").glob("*.msg"):
+            json.loads(path.read_text())
+            looks += 1
+    writer.join()
+    queue.close()
+    left = [path.name for path in (tmp_path / "broker" / "messages").iterdir()]
+    assert (looks > 0, len(left), all(name.endswith(".steps.msg") for name in left)) == (True, MESSAGES, True)
