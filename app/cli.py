@@ -48,7 +48,7 @@ def worker() -> None:
 
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
-    Worker(settings).run()
+    raise typer.Exit(Worker(settings).run())
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from app import logs
 from app.settings import Settings
@@ -18,8 +16,6 @@ from app.settings import Settings
 RUN_STEP = "fastmtl.run_step"
 QUEUE = "steps"
 POLLING_SECONDS = 0.1
-FILE_PAUSE_SECONDS = 0.002
-"""Between messages to the folder: they are named by the millisecond, and of one millisecond the order is chance."""
 
 log = structlog.get_logger()
 
@@ -28,7 +24,7 @@ def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that reaches the broker; the worker adds its own settings."""
     celery = Celery("fastmtl", set_as_current=False)
     celery.conf.update(
-        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "filesystem://localhost",
+        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "localhost",
         task_default_queue=QUEUE,
         # Nothing but JSON is ever read from the broker: a pickle would run code.
         accept_content=["json"],
@@ -40,8 +36,7 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=2,
     )
     if not settings.broker_url:
-        celery.conf.broker_transport = "app.folder_broker:Transport"
-        celery.conf.broker_transport_options = _folders(settings)
+        celery.conf.update(broker_transport="app.folder_broker:Transport", broker_transport_options=_folders(settings))
     return celery
 
 
@@ -52,7 +47,6 @@ class Queue:
         """Send messages whose headers tell what they come from, beside what `carry` returns for each ring."""
         self._celery = celery_app(settings)
         self._carry = carry
-        self._pause = 0.0 if settings.broker_url else FILE_PAUSE_SECONDS
 
     def ring(self, step_ids: list[uuid.UUID]) -> None:
         """Tell the workers of steps that are ready, in this order.
@@ -61,10 +55,9 @@ class Queue:
         """
         headers = {**logs.carried(), **self._carry()}
         for step_id in step_ids:
-            time.sleep(self._pause)
             try:
                 self._celery.send_task(RUN_STEP, args=[str(step_id)], queue=QUEUE, headers=headers)
-            except (OperationalError, OSError) as error:
+            except Exception as error:  # whatever a broker's driver raises: what is told of is committed already
                 log.warning("queue.unreachable", step_id=str(step_id), error=str(error))
 
     def close(self) -> None:
@@ -78,7 +71,7 @@ def messages_folder(settings: Settings) -> Path:
 
 
 def _folders(settings: Settings) -> dict[str, Any]:
-    """Return the options of kombu's transport over files; its folders are made where missing."""
+    """Return the options of the transport over files; its folders are made where missing."""
     messages = messages_folder(settings)
     control = messages.with_name("control")
     for folder in (messages, control):
@@ -87,6 +80,5 @@ def _folders(settings: Settings) -> dict[str, Any]:
         "data_folder_in": str(messages),
         "data_folder_out": str(messages),
         "control_folder": str(control),
-        "store_processed": False,  # True is measured to grow without bound
         "polling_interval": POLLING_SECONDS,
     }

@@ -113,8 +113,11 @@ class Worker:
         if removed:
             log.info("orphans.removed", folders=removed[:MAX_TOLD], count=len(removed))
 
-    def run(self) -> None:
-        """Work until SIGTERM, SIGINT or SIGQUIT: then the running step is given back and the worker ends."""
+    def run(self) -> int:
+        """Work until SIGTERM, SIGINT or SIGQUIT: then the running step is given back and the worker ends.
+
+        Returns the status to exit with: Celery comes back quietly from what it cannot go on after, too.
+        """
         remove_left_scratch(self._settings)
         celery = worker_app(self._settings, self.run_step)
 
@@ -146,6 +149,7 @@ class Worker:
         self._roll.leave(self.name)
         self._tracing.close()
         self._database.close()
+        return worker.exitcode or 0
 
     def stop(self) -> None:
         """Take no more steps, give the running one back, sweep no more."""
