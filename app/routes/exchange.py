@@ -20,6 +20,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import anyio
 import structlog
@@ -61,8 +62,7 @@ class Exchange:
         self, answers: IdempotentAnswers, tenant_id: uuid.UUID, request: Request, renew_seconds: float
     ) -> None:
         self._answers, self._request, self._renew_seconds = answers, request, renew_seconds
-        asked = f"{request.method} {request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
-        self._asked = Asked(tenant_id, key_of(request.headers.getlist(KEY_HEADER)), asked)
+        self._asked = Asked(tenant_id, key_of(request.headers.getlist(KEY_HEADER)), _line(request))
         self._body = _Body(request.receive)
         self._reused = False
 
@@ -130,12 +130,13 @@ class Exchange:
     async def _settle(self, begun: Begun, answer: Answer) -> Answer:
         """Keep an answer, or see to it that it is not; return the one to send."""
         headers = dict(answer.headers)
-        refused = 400 <= answer.status < 500
-        if refused and (answer.status in PASSING or "retry-after" in headers or self._body.sha256 is None):
+        refused, secret = 400 <= answer.status < 500, "no-store" in headers.get("cache-control", "")
+        unread = self._body.sha256 is None
+        if refused and (answer.status in PASSING or "retry-after" in headers or secret or unread):
             await self._note(self._answers.free, begun)
-        elif answer.status >= 500 or answer.body is None or self._body.sha256 is None:
+        elif answer.status >= 500 or answer.body is None or unread:
             await self._note(self._answers.let_go, begun)
-        elif "no-store" in headers.get("cache-control", ""):
+        elif secret:
             await self._note(self._answers.keep, begun, answer._replace(body=None))
         else:
             return await self._note(self._answers.keep, begun, answer) or answer
@@ -250,6 +251,14 @@ async def _send(answer: Answer, send: Send) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body or b""})
+
+
+def _line(request: Request) -> str:
+    """Return method and path with query as they were sent, not decoded: the database takes no NUL."""
+    scope = request.scope
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    target = path + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    return f"{request.method} {target.decode('latin-1')}"
 
 
 def _reused(told: str) -> KeyReused:

@@ -198,6 +198,14 @@ def test_a_key_is_read_quoted_or_bare(values: list[str], key: str):
     assert key_of(values) == key
 
 
+def test_an_odd_path_is_noted_as_it_was_sent(service: Api):
+    answers = [post(service, "/v1/jobs/%00%ff/cancel?x=%00", "a") for _ in range(2)]
+    told = [(each.status_code, "Idempotent-Replayed" in each.headers) for each in answers]
+    assert told == [(422, False), (422, True)]
+    with service.parts.database.reading() as session:
+        assert session.scalars(select(IdempotentAnswer.request)).all() == ["POST /v1/jobs/%00%ff/cancel?x=%00"]
+
+
 @pytest.mark.parametrize("key", ["", '""', "a b", "x" * 256, "\xe9"])
 def test_a_key_that_is_none_is_refused(service: Api, key: str):
     answer = post(service, "/v1/datasets", key.encode("latin-1"), content=CSV)  # type: ignore[arg-type]
@@ -233,7 +241,7 @@ def calls(service: Api) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["401-1", "403-1", "413-1", "429-1", "busy"])
+@pytest.mark.parametrize("kind", ["401-1", "403-1", "413-1", "423-1", "429-1", "422-1-secret", "busy"])
 def test_a_refusal_of_the_moment_is_not_kept_and_frees_the_key(service: Api, calls: list[str], kind: str):
     answers = [post(service, f"/v1/odd/{kind}", "a") for _ in range(2)]
     assert ["Idempotent-Replayed" in each.headers for each in answers] == [False, False]
