@@ -40,6 +40,7 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=2,
     )
     if not settings.broker_url:
+        celery.conf.broker_transport = "app.folder_broker:Transport"
         celery.conf.broker_transport_options = _folders(settings)
     return celery
 

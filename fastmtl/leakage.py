@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 from datasketch import MinHash, MinHashLSH
 
+from fastmtl.plan import Progress, silent
+
 NEAR = 0.8
 """Overlap from which two texts are one text with a few letters changed."""
 SHINGLE = 5
@@ -50,7 +52,7 @@ class Leak(NamedTuple):
 class LeakGuard:
     """Holds the rows that are measured on; finds others in them. Takes about 5 kB a held row where `near` is set."""
 
-    def __init__(self, held: Iterable[Row], *, near: bool) -> None:
+    def __init__(self, held: Iterable[Row], *, near: bool, progress: Progress = silent) -> None:
         self._keys = [normalise(row) for row in held]
         self._first: dict[Key, int] = {}
         for number, key in enumerate(self._keys):
@@ -58,10 +60,11 @@ class LeakGuard:
         self._shortened: dict[int, list[int]] = {}
         self._index = MinHashLSH(num_perm=MINIMA, params=(BANDS, BAND_ROWS)) if near else None
         if self._index is not None:
-            for key, sketch in zip(self._first, sketches(self._first), strict=True):
+            for done, (key, sketch) in enumerate(zip(self._first, sketches(self._first), strict=True), 1):
                 self._index.insert(self._first[key], sketch)
                 for shortened in _without_a_letter(key):
                     self._shortened.setdefault(shortened, []).append(self._first[key])
+                progress(done, len(self._first), "rows")
 
     def find(self, rows: Iterable[Row]) -> Iterator[Leak | None]:
         """Yield for every row its best match among the held-out rows, or None."""

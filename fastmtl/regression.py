@@ -29,6 +29,8 @@ NOISE, NOISE_COUNT = 0.2, 3
 UNKNOWN = 2.0
 """Standard deviation of a cost of which nothing is known but what all together took, as a share of its even part."""
 ROUNDS = 8
+SMALL = 0.5
+"""By what the logarithm of measurements may differ from what their prior foretells, and still mostly be noise."""
 FAR = 2.0
 """Standard deviations beyond which a measurement counts less."""
 TINY = 1e-12
@@ -79,19 +81,36 @@ def fit(features: Sequence[Sequence[float]], values: Sequence[float], prior: Lin
     """
     x = np.asarray(features, dtype=np.float64)  # [n, d]
     y = np.asarray(values, dtype=np.float64)  # [n]
-    prior = prior or _even(x, y)
+    prior = _moved(prior, x, y) if prior else _even(x, y)
     known = np.linalg.inv(prior.covariance + np.diag(np.full(x.shape[1], TINY)))  # [d, d]
     costs, spent = prior.costs, 0.0
     for _ in range(ROUNDS):
         foretold = np.maximum(x @ costs, TINY)  # [n]
         off = np.log(y / foretold)  # [n]
-        noise = math.sqrt((NOISE_COUNT * NOISE**2 + float(off @ off)) / (NOISE_COUNT + len(y) - spent))
+        noise = math.sqrt((NOISE_COUNT * prior.noise**2 + float(off @ off)) / (NOISE_COUNT + len(y) - spent))
         counts = np.minimum(1, FAR * noise / np.maximum(np.abs(off), TINY)) / (noise * foretold) ** 2  # [n]
         precision = known + (x.T * counts) @ x  # [d, d]
         costs = _above_zero(precision, known @ prior.costs + x.T @ (counts * y))
         spent = float(np.trace(np.linalg.solve(precision, precision - known)))  # of n, on finding the costs
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     return Line(costs, covariance, noise, len(y))
+
+
+def _moved(prior: Line, x: Floats, y: Floats) -> Line:
+    """Return the prior so many times as large as the measurements say, and noisier the fewer these are.
+
+    What makes one kind of step slower than others, a busy machine above all, makes all of its parts slower. A small
+    difference is taken for noise, and one that the prior left open for what the measurements are to tell.
+    """
+    foretold = x @ prior.costs  # [n]
+    there = foretold > TINY
+    if not there.any():
+        return prior
+    off = float(np.median(np.log(y[there] / foretold[there])))
+    unsure = float(np.median(np.einsum("nd,de,ne->n", x, prior.covariance, x)[there] / foretold[there] ** 2))
+    times = math.exp(off * off**2 / (off**2 + SMALL**2 + unsure))
+    noise = math.hypot(NOISE, off / (1 + int(there.sum())))
+    return Line(times * prior.costs, times**2 * prior.covariance, noise, prior.count)
 
 
 def _even(x: Floats, y: Floats) -> Line:

@@ -38,6 +38,20 @@ def warn(progress: Progress, message: str) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
+class Counted:
+    """Adds up the rows that are done, for work that comes in pieces."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        """Tell that so many more are done."""
+        self._done += rows
+        self._progress(self._done, self._total, "rows")
+
+
 class Standing:
     """A progress that remembers how far the step is, so that work beside the count can be told without moving it.
 

@@ -4,7 +4,7 @@ Kept for a day is what a second attempt would be told again: 2xx, and the 4xx th
 406, 409, 422). Not kept are
 
 - 401 and 403: they tell of the API key, and another may be sent next;
-- 408, 413, 429 and every 4xx with Retry-After: they tell of the moment, of load and quotas, not of the request;
+- 408, 413, 423, 429 and every 4xx with Retry-After: they tell of the moment, of load and quotas, not of the request;
 - 5xx: nobody knows what was done. The next attempt finds out, for it makes the same thing by its id;
 - answers over 1 MiB: the next attempt answers with what is there by its id;
 - an answer that was given before the whole body came: it cannot be told what it was the answer to;
@@ -36,7 +36,7 @@ REPLAYED = ("idempotent-replayed", "true")
 MAX_KEY_LENGTH = 255
 SMALL_BYTES = 2**20
 """A body up to this is read before anything is done; an answer up to this is kept."""
-PASSING = (401, 403, 408, 413, 429)
+PASSING = (401, 403, 408, 413, 423, 429)
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 log = structlog.get_logger()

@@ -17,6 +17,7 @@ from app import tus
 from app.auth import Reader, Writer
 from app.errors import BodyTooLarge, UnknownTusVersion, WrongMediaType
 from app.routes.answers import problems
+from app.routes.route import ServiceRoute
 from app.schemas import Problem
 from app.schemas_uploads import UploadOut
 from app.state import Parts
@@ -52,7 +53,7 @@ def _version(
         raise UnknownTusVersion(told, headers={"Tus-Version": tus.VERSION})
 
 
-router = APIRouter(prefix=PREFIX, tags=["uploads"])
+router = APIRouter(prefix=PREFIX, tags=["uploads"], route_class=ServiceRoute)
 Version = Depends(_version)
 
 

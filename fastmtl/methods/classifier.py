@@ -15,6 +15,7 @@ from fastmtl.config import JobConfig
 from fastmtl.embeddings import Embeddings
 from fastmtl.methods import Scored, ScoreRequest, draw_rows
 from fastmtl.plan import Json, StepSpec, TaskRef
+from fastmtl.telling import Counted
 
 summary = "How sure a logistic regression over the tasks, on the frozen encoder's vectors, is that it is the primary's."
 seeded = True
@@ -44,8 +45,12 @@ def score(request: ScoreRequest) -> list[Scored]:
     model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=1_000)
     model.fit(np.concatenate(known), np.repeat(np.arange(len(tasks)), [len(rows) for rows in drawn]))
     scored = []
+    told = Counted(request.progress, sum(task.rows for task in request.auxiliary))
     for task, rows in zip(request.auxiliary, drawn[1:], strict=True):
-        sure = [model.predict_proba(part)[:, 0] for _, part in vectors.parts(task.digest)]
+        sure = []
+        for _, part in vectors.parts(task.digest):
+            sure.append(model.predict_proba(part)[:, 0])
+            told.add(len(part))
         seen = np.zeros(task.rows, dtype=np.bool_)
         seen[rows] = True
         scored.append(Scored(np.concatenate(sure).astype(np.float32), seen))

@@ -5,7 +5,7 @@ The score is the mean cosine to the `nearest` primary rows: to one alone, a sing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from fastmtl.config import Frozen, JobConfig
 from fastmtl.embeddings import Embeddings, Vectors
 from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.plan import Json, StepSpec, TaskRef
+from fastmtl.telling import Counted
 
 summary = "How close the row lies to its nearest rows of the primary in the frozen encoder's space; trains nothing."
 
@@ -40,16 +41,19 @@ def score(request: ScoreRequest) -> list[Scored]:
     nearest = request.options.nearest
     vectors = Embeddings(request.inputs)
     primary = np.concatenate([part for _, part in vectors.parts(request.primary.digest)])  # [n, H]
+    told = Counted(request.progress, sum(task.rows for task in request.auxiliary))
     return [
         Scored(
-            np.concatenate([closeness(part, primary, nearest) for _, part in vectors.parts(task.digest)]),
+            np.concatenate([closeness(part, primary, nearest, told.add) for _, part in vectors.parts(task.digest)]),
             np.zeros(task.rows, dtype=np.bool_),
         )
         for task in request.auxiliary
     ]
 
 
-def closeness(rows: Vectors, primary: Vectors, nearest: int) -> Vectors:
+def closeness(
+    rows: Vectors, primary: Vectors, nearest: int, done: Callable[[int], None] = lambda rows: None
+) -> Vectors:
     """Return [len(rows)]: the mean of the `nearest` largest products with rows of the primary."""
     nearest = min(nearest, len(primary))
     result = np.empty(len(rows), dtype=np.float32)
@@ -57,4 +61,5 @@ def closeness(rows: Vectors, primary: Vectors, nearest: int) -> Vectors:
         products = rows[start : start + ROWS_AT_ONCE] @ primary.T  # [rows, n]
         largest = np.partition(products, -nearest, axis=1)[:, -nearest:]
         result[start : start + ROWS_AT_ONCE] = np.sort(largest, axis=1).mean(axis=1)
+        done(len(largest))
     return result

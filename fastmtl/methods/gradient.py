@@ -25,6 +25,7 @@ from fastmtl.errors import UnknownName
 from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.methods.discriminator import SHARD_ROWS, shards
 from fastmtl.plan import TRAINING_COST, Json, StepSpec, TaskRef, in_order
+from fastmtl.telling import Counted
 
 summary = "How far a training step on the row, with its label, would also lower the primary's loss: gradients compared."
 
@@ -177,9 +178,11 @@ def score(request: ScoreRequest) -> list[Scored]:
     computed = [folder for folder in others if (folder / GRADIENTS_FILE).is_file()]
     result = _unscored(request, training, [folder for folder in others if (folder / SLICE_FILE).is_file()])
     aim = _mean_direction(computed, request.primary.digest)  # [D]
+    told = Counted(request.progress, sum(task.rows for task in request.auxiliary))
     for folder in computed:
         for digest, rows, gradients in _pieces(folder):
             if digest in result:
+                told.add(len(rows))
                 result[digest].scores[rows] = np.clip(gradients @ aim, -1, 1)
     return [result[task.digest] for task in request.auxiliary]
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from fastmtl import registry
 from fastmtl.config import Frozen, JobConfig
-from fastmtl.plan import Json, StepSpec, TaskRef
+from fastmtl.plan import Json, Progress, StepSpec, TaskRef, silent
 
 Scores = npt.NDArray[np.float32]
 
@@ -50,6 +50,8 @@ class Pool:
     """None for a selector that is not `seeded`."""
     options: Frozen = field(default_factory=NoOptions)
     """The selector's own `Options`."""
+    progress: Progress = silent
+    """To be told of whatever may take minutes."""
 
 
 class Selection(NamedTuple):

@@ -74,6 +74,7 @@ def _distinct(pool: Pool, order: Ranked, threshold: float) -> Iterator[int]:
     index = MinHashLSH(num_perm=MINIMA, params=bands(threshold, MINIMA))
     taken: list[tuple[str, ...]] = []
     for start in range(0, len(order.rows), ROWS_AT_ONCE):
+        pool.progress(start, len(order.rows), "rows")
         keys = [normalise(row) for row in _texts(pool, order, start, start + ROWS_AT_ONCE)]
         for place, (key, sketch) in enumerate(zip(keys, sketches(keys), strict=True), start):
             if not any(overlap(key, taken[other]) >= threshold for other in index.query(sketch)):

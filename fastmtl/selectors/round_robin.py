@@ -22,7 +22,7 @@ from pydantic import Field
 from fastmtl import embeddings
 from fastmtl.config import Frozen, JobConfig
 from fastmtl.embeddings import Embeddings, Vectors
-from fastmtl.plan import Json, StepSpec, TaskRef
+from fastmtl.plan import Json, Progress, StepSpec, TaskRef, silent
 from fastmtl.selectors import Pool, Ranked, Selection, ranked
 
 summary = "In turns, each row of the primary takes the nearest of the best rows, in the frozen encoder's space."
@@ -64,11 +64,17 @@ def select(pool: Pool, budget: int) -> Selection:
     best = best[np.lexsort((order.rows[best], order.datasets[best]))]  # a lower number wins a tie
     candidates = _candidates(vectors, pool, order, best)
     primary = pool.primary
-    return order.take(best[take_turns(candidates, primary.rows, partial(vectors.rows, primary.digest), budget)])
+    read = partial(vectors.rows, primary.digest)
+    return order.take(best[take_turns(candidates, primary.rows, read, budget, progress=pool.progress)])
 
 
 def take_turns(
-    candidates: Vectors, primary_rows: int, read: Callable[[Places], Vectors], budget: int, listed: int = LISTED
+    candidates: Vectors,
+    primary_rows: int,
+    read: Callable[[Places], Vectors],
+    budget: int,
+    listed: int = LISTED,
+    progress: Progress = silent,
 ) -> Places:
     """Return the numbers of the taken candidates in the order of taking, [K]; a lower number wins a tie.
 
@@ -80,6 +86,7 @@ def take_turns(
     for turn in range(budget):
         row = turn % primary_rows
         if not near.has(row):
+            progress(turn, budget, "rows")
             rows = near.without(np.arange(row, min(row + near.at_once, primary_rows)))
             near.compare(rows, read(rows))
         taken[turn] = near.take(row)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fastmtl.datasets import Dataset
 from fastmtl.leakage import LeakGuard, Row
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.telling import Standing
 
 SCHEMA = pa.schema(
     [
@@ -33,7 +34,8 @@ ROWS_AT_ONCE = 8_192
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compare every row of every dataset with the held-out ones."""
     held = Dataset.open(workspace.datasets[spec.params["held"]])
-    guard = LeakGuard(_rows(held), near=spec.params["near"])
+    told = Standing(workspace.progress)
+    guard = LeakGuard(_rows(held), near=spec.params["near"], progress=told.beside("learning the held-out rows"))
     searched = [digest for digest in spec.datasets if digest != spec.params["held"]]
     datasets = {digest: Dataset.open(workspace.datasets[digest]) for digest in searched}
     total = sum(dataset.rows for dataset in datasets.values())
@@ -48,7 +50,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
                 writer.write_table(part)
                 found[digest] += part.num_rows
                 done += stop - start
-                workspace.progress(done, total, "rows")
+                told(done, total, "rows")
     return {"leaks": found}
 
 

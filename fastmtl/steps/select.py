@@ -31,6 +31,7 @@ from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
 from fastmtl.selectors import Pool, Selection
 from fastmtl.steps import rank
 from fastmtl.steps.leakage import SCHEMA as LEAKS
+from fastmtl.telling import Standing
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,6 +83,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         inputs=inputs,
         seed=params["seed"],
         options=selector.Options(**params["options"]),
+        progress=Standing(workspace.progress).beside("choosing"),
     )
     selection = selector.select(pool, budget)
 

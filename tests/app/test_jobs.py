@@ -126,7 +126,7 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
     object.__setattr__(score, "datasets", ("digest-1", "digest-gone"))
     with world.database.transaction() as session:
         session.add(dataset(world.tenant, "digest-1", "datasets/1.parquet"))
-    world.create([train, score])
+    job_id = world.create([train, score])
     world.jobs.finish(world.claim(train), [StoredFile("model.safetensors", "steps/1/model", 7, "5ha")], {})
     claim = world.claim(score)
     assert claim == Claim(
@@ -136,6 +136,8 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
         spec=score,
         datasets={"digest-1": "datasets/1.parquet"},
         inputs={train.fingerprint: {"model.safetensors": "steps/1/model"}},
+        tenant_id=world.tenant,
+        job_ids=(job_id,),
     )
 
 

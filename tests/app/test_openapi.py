@@ -84,6 +84,7 @@ def test_whatever_is_sent_is_answered_as_the_schema_says(tmp_path):
         job = service.submit()
         service.choose(job)
         known = {"job_id": [job["id"]], "dataset_id": [job["datasets"][0]["id"]], "name": ["selection.parquet"]}
+        schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
         described = schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
         for operation in described.get_all_operations():

@@ -31,11 +31,20 @@ def test_one_measurement_is_enough_for_a_number_and_ten_make_its_band_narrower()
 
 
 def test_a_prior_tells_what_the_measurements_do_not():
-    prior = fit(*worlds(40, 0.05, 2)).widened(0.5)
-    small = [[1.0, 1.0, 100.0]]  # nearly nothing but the start: 4 + 0.5 + 0.2
-    line = fit(small, [4.7], prior)
+    features, took = worlds(40, 0.05, 2)
+    prior = fit([*features, [1, 0, 0]], [*took, START]).widened(0.5)
+    line = fit([[1, 1, 100]], [4.7], prior)  # nearly nothing but the start: 4 + 0.5 + 0.2
     assert line.at([1, 100, 100_000]).expected == pytest.approx(4 + 50 + 200, rel=0.1)
     assert line.count == 1
+
+
+@pytest.mark.parametrize("times", [0.1, 10.0])
+def test_a_kind_that_takes_many_times_what_the_prior_says_is_believed_at_once_but_not_sure(times: float):
+    prior = fit(*worlds(40, 0.05, 2)).widened(0.5)
+    features, took = worlds(10, 0.05, 7)
+    one, ten = (fit(features[:count], times * took[:count], prior).at(features[0]) for count in (1, 10))
+    assert [one.expected, ten.expected] == pytest.approx([times * took[0]] * 2, rel=0.25)
+    assert one.high / one.expected > 3 > 2 > ten.high / ten.expected
 
 
 def test_a_step_far_larger_than_all_measured_has_a_wider_band():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastmtl.plan import silent
-from fastmtl.telling import Standing, tell_metrics, warn
+from fastmtl.telling import Counted, Standing, tell_metrics, warn
 
 Told = list[tuple[int, int, str, str]]
 
@@ -44,3 +44,11 @@ def test_a_progress_that_takes_no_metrics_is_not_told_of_them():
 def test_a_warning_that_no_progress_takes_is_one_of_pythons():
     with pytest.warns(RuntimeWarning, match="it is slow"):
         warn(silent, "it is slow")
+
+
+def test_pieces_are_added_up():
+    told: Told = []
+    counted = Counted(listener(told), 30)
+    for rows in (10, 20):
+        counted.add(rows)
+    assert told == [(10, 30, "rows", ""), (30, 30, "rows", "")]

@@ -62,9 +62,9 @@ class Sightings:
 def random_cancels(place: Place, scale: Scale) -> Account:
     """Cancel jobs at random moments; look when their processes were last seen, and whether they stay cancelled."""
     draw = random.Random(scale.seed)
-    with running(place, scale, WORKERS) as scene:
-        world = scene.tenant("one")
-        world.client.over([world.submit(RANDOM)], 300)
+    with running(place, scale) as scene:
+        world = scene.prepared(RANDOM)
+        scene.processes.start_workers(WORKERS)
         seen = Sightings(scene)
         try:
             cancelled, late = _cancel(world, scene, draw, scale)

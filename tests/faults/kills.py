@@ -7,17 +7,22 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 
 from accounts import Account, Figure, Place, Scale, at_most, exactly, percentile, told
 from scene import MORE_ATTEMPTS, PAPER, RANDOM, WORDS, Scene, World, another, running
+from sqlalchemy import select
 from watch import Published, Watch
 
+from app.events import EventType
 from app.failpoints import Action
+from app.models import Event
 
 KILLS = 200
 NOTICED_SECONDS = 45
 WORKERS = 3
 POINTS = (
+    "database.before-commit",
     "jobs.created-not-rung",
     "worker.claimed",
     "worker.before-child",
@@ -30,7 +35,7 @@ POINTS = (
     "child.computed",
 )
 TRAININGS = ("child.half-way",)
-"""Points that only a training comes to, of which the short form has few."""
+"""Points that only a training comes to; in the short form only reports are made."""
 AT_ONCE = 6
 """Jobs that are open at a time while there are kills."""
 POINT_SECONDS = 15
@@ -43,10 +48,8 @@ class Supply:
 
     def __init__(self, scene: Scene, scale: Scale) -> None:
         self._scene = scene
-        self._configs = [RANDOM] if not scale.full else [PAPER, WORDS, RANDOM]
-        self._reports = 4 if scale.full else 20
-        self.worlds: list[World] = []
-        self._next = self._endless()
+        self.worlds = [scene.prepared(RANDOM)]
+        self._next = self._whole_jobs() if scale.full else self._reports()
 
     @property
     def jobs(self) -> list[str]:
@@ -59,22 +62,25 @@ class Supply:
             world, config = next(self._next)
             world.submit(config)
 
-    def _endless(self) -> Iterator[tuple[World, dict]]:
-        """Yield whole jobs in a tenant of their own, then jobs of the same whose report alone is new."""
+    def _whole_jobs(self) -> Iterator[tuple[World, dict]]:
+        """Yield jobs in one tenant after another, so that all is computed anew, and a few whose report alone is new."""
         while True:
             world = self._scene.tenant(f"tenant {len(self.worlds)}")
             self.worlds.append(world)
-            for config in self._configs:
-                yield world, config
-            for number in range(self._reports):
-                yield world, another(self._configs[-1], number)
+            yield from ((world, config) for config in (PAPER, WORDS, RANDOM))
+            yield from ((self.worlds[0], another(RANDOM, 4 * len(self.worlds) + index)) for index in range(4))
+
+    def _reports(self) -> Iterator[tuple[World, dict]]:
+        """Yield jobs that are done but for their report."""
+        return ((self.worlds[0], another(RANDOM, number)) for number in count())
 
 
 def random_kills(place: Place, scale: Scale) -> Account:
     """Kill processes at random while jobs run, then let all jobs come to their end."""
     draw = random.Random(scale.seed)
-    with running(place, scale, WORKERS if scale.full else 2, FASTMTL_MAX_ATTEMPTS=str(MORE_ATTEMPTS)) as scene:
+    with running(place, scale, FASTMTL_MAX_ATTEMPTS=str(MORE_ATTEMPTS), FASTMTL_CHECKPOINT_SECONDS="0.5") as scene:
         supply = Supply(scene, scale)
+        scene.processes.start_workers(WORKERS if scale.full else 2)
         with Watch(scene) as watch:
             began = time.monotonic()
             killed = _kill(scene, supply, draw, scale)
@@ -103,8 +109,7 @@ def _kill(scene: Scene, supply: Supply, draw: random.Random, scale: Scale) -> Co
 def _at_point(scene: Scene, supply: Supply, point: str) -> bool:
     scene.processes.order(point, Action.KILL)
     if point.startswith("jobs.created"):
-        world = supply.worlds[-1]
-        world.submit(another(RANDOM, 1000 + len(world.jobs)))
+        supply.worlds[0].submit(another(RANDOM, 1000 + len(supply.worlds[0].jobs)))
     return scene.processes.await_taken(point, POINT_SECONDS) is not None
 
 
@@ -137,9 +142,17 @@ def _figures(scene: Scene, supply: Supply, watch: Watch, killed: Counter[str]) -
         told("steps that dead workers held", len(watch.noticed)),
         told("jobs", len(supply.jobs)),
         told("steps", published.steps),
+        told("trainings that went on from a checkpoint", _resumed(scene)),
         told("kills at marked points", sum(killed[point] for point in POINTS)),
         told("requests cut off", scene.cut),
     ]
+
+
+def _resumed(scene: Scene) -> int:
+    """Count the trainings whose log says that they went on in the middle."""
+    with scene.database.reading() as session:
+        metrics = session.scalars(select(Event.data).where(Event.type == EventType.STEP_METRICS))
+        return sum("resumed_at_step" in data for data in metrics)
 
 
 def _done(killed: Counter[str], supply: Supply, scene: Scene) -> str:

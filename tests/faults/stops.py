@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from accounts import Account, Place, Scale, exactly, told
-from scene import PAPER, RANDOM, Scene, World, another, running
+from scene import MORE_ATTEMPTS, PAPER, RANDOM, Scene, World, another, running
 from watch import Holding, Published, Watch
 
 from app.failpoints import Action
@@ -23,6 +23,7 @@ LEASE = {
 }
 SHORT_LEASE = {"FASTMTL_LEASE_SECONDS": "2", "FASTMTL_HEARTBEAT_SECONDS": "0.5"}
 POINTS = (
+    "database.before-commit",
     "worker.claimed",
     "worker.before-child",
     "worker.child-ended",
@@ -44,9 +45,9 @@ def stopped_workers(place: Place, scale: Scale) -> Account:
     """Stop a worker for twice its lease while it holds a step, let it go on, and look for what it wrote."""
     draw = random.Random(scale.seed)
     lease = LEASE if scale.full else {**LEASE, **SHORT_LEASE}
-    with running(place, scale, WORKERS, **lease, FASTMTL_MAX_ATTEMPTS="100") as scene, Watch(scene) as watch:
-        world = scene.tenant("one")
-        world.client.over([world.submit(RANDOM)], 300)
+    with running(place, scale, **lease, FASTMTL_MAX_ATTEMPTS=str(MORE_ATTEMPTS)) as scene, Watch(scene) as watch:
+        world = scene.prepared(RANDOM)
+        scene.processes.start_workers(WORKERS)
         if scale.full:
             world.submit(PAPER)
         stopped = Stopped()
@@ -70,7 +71,9 @@ def _stop_one(
         scene.processes.order(where, Action.STOP)
         taken = scene.processes.await_taken(where, 15)
         pid = taken.pid if taken else None
-    if pid is None:
+    if pid is None or pid not in scene.processes.workers:
+        if pid:  # the API, at a commit of its own
+            os.kill(pid, signal.SIGCONT)
         return
     holding = watch.held_by(pid)
     time.sleep(2 * scene.settings.lease_seconds)

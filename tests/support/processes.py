@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,9 +57,9 @@ class Taken:
 
 
 class Processes:
-    """One API and some workers over one home; use it as a context manager."""
+    """An API, and workers once they are wanted, over one home; use it as a context manager."""
 
-    def __init__(self, environment: dict[str, str], workers: int) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self.home = Path(environment["FASTMTL_HOME"])
         self.url = f"http://127.0.0.1:{_free_port()}"
         self.orders = self.home / "failpoints"
@@ -74,12 +74,11 @@ class Processes:
         }
         self._slots: dict[str, subprocess.Popen[bytes]] = {}
         self._wanted = ["serve"]
-        self._worker_names = [f"worker {index + 1}" for index in range(workers)]
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
     def __enter__(self) -> Processes:
-        """Start all, the API first: it makes the tables."""
+        """Start the API, which makes the tables."""
         (self.orders / failpoints.TAKEN).mkdir(parents=True)
         (self.home / "logs").mkdir(exist_ok=True)
         self._keeper.start()
@@ -88,9 +87,6 @@ class Processes:
         except BaseException:
             self.stop()
             raise
-        self._wanted += self._worker_names
-        while len(self.workers) < len(self._worker_names):
-            time.sleep(LOOK_SECONDS)
         return self
 
     def __exit__(
@@ -114,16 +110,11 @@ class Processes:
             time.sleep(0.05)
         raise RuntimeError(f"the API does not answer:\n{self.log('serve')[-3000:]}")
 
-    @contextlib.contextmanager
-    def without_workers(self) -> Iterator[None]:
-        """End the workers as an operator does, and start them again on leaving."""
-        for name in self._worker_names:
-            self._wanted.remove(name)
-            self._slots[name].terminate()
-        for name in self._worker_names:
-            _end(self._slots.pop(name))
-        yield
-        self._wanted += self._worker_names
+    def start_workers(self, count: int) -> None:
+        """Start so many workers."""
+        self._wanted += [f"worker {index + 1}" for index in range(count)]
+        while len(self.workers) < count:
+            time.sleep(LOOK_SECONDS)
 
     def when_one_dies(self, listener: Callable[[Death], None]) -> None:
         """Call it with every death, soon after."""

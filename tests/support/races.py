@@ -66,7 +66,7 @@ def race(url: str, api_key: str, body: bytes, keys: Sequence[str], at_once: int)
 
 def until_answered(client: httpx2.Client, body: bytes) -> tuple[list[int], httpx2.Response]:
     """Submit a job again and again while it is in flight; return every status on the way, and the answer."""
-    statuses, until = [], time.monotonic() + GIVE_UP_SECONDS
+    statuses, until, wait_seconds = [], time.monotonic() + GIVE_UP_SECONDS, 0.05
     while True:
         answer = client.post("/v1/jobs", content=body)
         statuses.append(answer.status_code)
@@ -74,4 +74,5 @@ def until_answered(client: httpx2.Client, body: bytes) -> tuple[list[int], httpx
             return statuses, answer
         assert answer.status_code == 409, answer.text
         assert time.monotonic() < until, "still in flight"
-        time.sleep(0.05)
+        time.sleep(wait_seconds)
+        wait_seconds = min(1.0, 2 * wait_seconds)

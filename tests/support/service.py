@@ -156,7 +156,7 @@ def api(home: Path, **settings: object) -> TestClient:
 @contextmanager
 def served(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve an application on a port of this machine, already started by another; it has stopped on leaving."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off")
     server = Server(config, app) if hasattr(app.state, "parts") else uvicorn.Server(config)
     socket = config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
