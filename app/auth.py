@@ -10,7 +10,7 @@ Another tenant's things are not forbidden but not there (404): that they exist i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -67,7 +67,7 @@ class Door:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._included = 0
-        self._routes: list[tuple[RouteContext, May | None]] = []
+        self._routes: list[tuple[Callable[[Connection], tuple[Match, Connection]], May | None]] = []
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Answer for the route, or hand the request on with its caller."""
@@ -87,9 +87,9 @@ class Door:
         """Return what the route that will answer asks of its caller; None where it asks nothing, or there is none."""
         included = request.app.routes
         if len(included) != self._included:
-            self._routes = [(route, _may(route)) for route in iter_route_contexts(included)]
+            self._routes = [(route.matches, _may(route)) for route in iter_route_contexts(included)]
             self._included = len(included)
-        return next((may for route, may in self._routes if route.matches(request.scope)[0] == Match.FULL), None)
+        return next((may for matches, may in self._routes if matches(request.scope)[0] is Match.FULL), None)
 
 
 def _admit(request: Request, parts: State, may: May | None) -> None:

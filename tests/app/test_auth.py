@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from fastapi import APIRouter
 from service import Api, api
 from sqlalchemy.exc import OperationalError
 from starlette.types import Message
 
+from app.auth import Admin
 from app.keys import DEFAULT_TENANT, Scope
 from app.models import ApiKey
 
@@ -75,6 +77,33 @@ def test_the_body_of_who_may_not_is_not_read(service: Api, scope: Scope | None, 
     }
     service.client.portal.call(service.client.app, connection, receive, send)  # type: ignore[union-attr]
     assert told[0]["status"] == status
+
+
+def test_a_method_that_stands_in_a_header_is_the_one_that_is_asked_for(service: Api):
+    """As tus has it for clients that can only GET and POST."""
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "100"}
+    place = service.client.post("/v1/uploads", headers=headers).headers["Location"]
+    meant = {"Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": "DELETE"}
+    keys = ("nonsense", key_for(service, Scope.READ), service.key)
+    told = [service.client.post(place, headers={**meant, "Authorization": f"Bearer {key}"}) for key in keys]
+    assert [(each.status_code, each.headers["Tus-Resumable"]) for each in told] == [
+        (401, "1.0.0"),
+        (403, "1.0.0"),
+        (204, "1.0.0"),
+    ]
+
+
+def test_a_route_that_is_added_later_stands_behind_the_door_too(service: Api):
+    router = APIRouter()
+
+    @router.get("/v1/latest")
+    def latest(caller: Admin) -> str:
+        return str(caller.scope)
+
+    service.client.app.include_router(router)  # type: ignore[attr-defined]
+    reader = {"Authorization": f"Bearer {key_for(service, Scope.READ)}"}
+    answers = [service.client.get("/v1/latest", headers=each) for each in (reader, {})]
+    assert [each.status_code for each in answers] == [403, 200]
 
 
 def test_what_is_not_there_is_not_found_whoever_asks(service: Api):

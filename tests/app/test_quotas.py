@@ -91,6 +91,19 @@ def test_where_nothing_fits_any_more_no_upload_is_read(tmp_path: Path, quota: st
         assert refusal(form)[1] == "quota-exceeded"
 
 
+def test_an_upload_in_parts_counts_when_it_is_declared_and_when_it_is_whole(tmp_path: Path):
+    with api(tmp_path, quota_bytes=2 * BYTES - 1) as client:
+        service = Api(client, tmp_path)
+        told = {"Tus-Resumable": "1.0.0", "Upload-Length": str(BYTES)}
+        begun = client.post("/v1/uploads", headers=told)
+        service.upload()
+        part = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        whole = client.patch(begun.headers["Location"], headers=part, content=CSV)
+        another = client.post("/v1/uploads", headers=told)
+        assert [refusal(each)[:2] for each in (whole, another)] == [(403, "quota-exceeded")] * 2
+        assert len(client.get("/v1/datasets").json()["items"]) == 1
+
+
 def test_as_many_jobs_as_may_be_at_once_and_no_more(tmp_path: Path):
     with api(tmp_path, quota_live_jobs=2) as client:
         service = Api(client, tmp_path)
