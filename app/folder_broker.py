@@ -39,7 +39,7 @@ class Channel(filesystem.Channel):
         except (FileNotFoundError, ValueError):
             return []
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:  # noqa: ANN401 - kombu's message
+    def _put(self, queue: str, message: Any, **_: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - kombu's
         folder = Path(self.data_folder_out)
         try:
             # By the nanosecond, so that messages are got in the order in which they were put.
