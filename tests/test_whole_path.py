@@ -38,7 +38,8 @@ SLOW = {**SMALL, "discriminator": {**SMALL["discriminator"], "epochs": 100, "bat
 """A first step long enough to be ended in the middle."""
 SLOW_LAST = {**SMALL, "compare": [], "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
 """A last training long enough to be killed in the middle."""
-WAIT_SECONDS = 120
+pytestmark = pytest.mark.timeout(900)  # a dozen processes that load torch, on a machine that may be busy
+WAIT_SECONDS = 400
 
 
 class Service:
