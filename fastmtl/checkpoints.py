@@ -154,7 +154,7 @@ class Checkpoints:
             return self._parts_of(path)
         except FileNotFoundError:
             return None  # the attempt before is still at work and has just written a newer one
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             self._warn(f"a checkpoint of the attempt before was passed over: {error}")
             return None
 

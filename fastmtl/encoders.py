@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastmtl.config import PACKAGED_ENCODER, EncoderConfig
 from fastmtl.errors import EncoderUnavailable, InvalidConfig
@@ -212,13 +212,16 @@ def _snapshot(name: str, revision: str, progress: Progress) -> Path:
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
-        """Tells how far it is; a bar that is not shown counts nothing, so this one does."""
+        """Tells how far it is; a bar that is not shown counts nothing and forgets its unit, so this one does."""
 
-        done = 0.0
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - the hub's own
+            super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+            self.done = 0.0
+            self.counted = "bytes" if options.get("unit") == "B" else "files"
 
         def update(self, n: float | None = 1) -> bool | None:
             self.done += n or 0
-            progress(int(self.done), int(max(self.total or 0, self.done)), "bytes" if self.unit == "B" else "files")
+            progress(int(self.done), int(max(self.total or 0, self.done)), self.counted)
             shown: bool | None = super().update(n)
             return shown
 

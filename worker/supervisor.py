@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
 
+PROGRAM = (sys.executable, "-m", "worker.child")
 LOOK_SECONDS = 1.0
 """How often the database is asked whether the step is still wanted, and told of progress."""
 STORE_ATTEMPTS = 5
@@ -105,12 +106,13 @@ class Child:
     def _listen(self) -> None:
         """Read the child's lines until it closes them."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines += 1
-            try:
-                self._hear(Message.model_validate_json(line))
-            except ValueError:  # it was killed in the middle of a line
-                log.warning("child.garbled", line=line[:200])
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines += 1
+                try:
+                    self._hear(Message.model_validate_json(line))
+                except ValueError:  # it was killed in the middle of a line
+                    log.warning("child.garbled", line=line[:200])
 
     def _hear(self, message: Message) -> None:
         self.progress = message.progress or self.progress
@@ -125,11 +127,20 @@ class Child:
 class Supervisor:
     """Computes claimed steps, one at a time."""
 
-    def __init__(self, jobs: Jobs, storage: Storage, settings: Settings, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        storage: Storage,
+        settings: Settings,
+        stopping: threading.Event,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """`program` computes one step: it is given the folder with the request."""
         self._jobs = jobs
         self._storage = storage
         self._settings = settings
         self._stopping = stopping
+        self._program = program
 
     def compute(self, claim: Claim) -> None:
         """Compute a step and write down how it ended."""
@@ -215,7 +226,7 @@ class Supervisor:
         )
         (folder / REQUEST).write_text(request.model_dump_json())
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker.child", str(folder)],
+            [*self._program, str(folder)],
             stdout=subprocess.PIPE,
             text=True,
             env={**CHILD_ENVIRONMENT, **os.environ, **attempts.environment()},

@@ -109,3 +109,22 @@ def test_a_folder_with_a_digest_is_taken_until_a_file_of_it_changes(encoder_fold
         file.write(" ")
     with pytest.raises(EncoderUnavailable, match=f"their digest is {folder_digest(folder)}, not"):
         resolve(location)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_download_says_how_far_it_is_whether_its_bars_are_shown_or_not(encoder_folders, monkeypatch, shown):
+    def download(name: str, revision: str, allow_patterns: list[str], tqdm_class: type) -> str:
+        bytes_, files = tqdm_class(total=30, unit="B", disable=not shown), tqdm_class(range(2), disable=not shown)
+        bytes_.update(10)
+        bytes_.update(20)
+        assert list(files) == [0, 1]
+        files.update(1)
+        for bar in (bytes_, files):
+            bar.close()
+        return str(encoder_folders["bert"])
+
+    told = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert resolve(f"hub:google/bert@{'0' * 40}", lambda *progress: told.append(progress)) == encoder_folders["bert"]
+    assert [(10, 30, "bytes"), (30, 30, "bytes")] == [each for each in told if each[2] == "bytes"]
+    assert (1, 2, "files") in told

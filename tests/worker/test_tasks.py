@@ -25,9 +25,6 @@ from app.settings import Settings
 from app.tracing import Tracing
 from worker.tasks import Worker
 
-# The supervisor leaves the pipe of an ended process to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RANK = spec("rank")
 CARRIED = {"request_id": "mine", "traceparent": PARENT}

@@ -1,0 +1,97 @@
+"""Where checkpoints stand, and that none outlives its step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lives import CHAIN, OUT_OF_MEMORY, SCORE, TRAIN, World, spec
+
+from app.db import Database
+from app.jobs import Claim
+from app.storage import Storage
+from fastmtl.keeping import Keeping
+from worker import checkpoints
+
+WHOLE = f"00000001-{'0' * 64}.safetensors"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def keep(storage: Storage, claim: Claim, name: str = WHOLE) -> Path:
+    """Keep something of an attempt."""
+    place = checkpoints.keeping(storage, claim, 30).folder
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text("")
+    return place
+
+
+def lose(world: World) -> None:
+    """Let the lease of whatever runs run out."""
+    world.clock.turn(60)
+    world.jobs.sweep()
+
+
+def test_an_attempt_writes_beside_the_older_ones_and_reads_the_latest_of_them_first(world, storage, tmp_path):
+    world.create(CHAIN)
+    places = []
+    for _ in range(2):
+        places.append(keep(storage, world.claim(TRAIN)))
+        lose(world)
+    claim = world.claim(TRAIN)
+    place = tmp_path / "checkpoints" / str(claim.step_id) / str(claim.fence)
+    assert checkpoints.keeping(storage, claim, 30) == Keeping(place, (places[1], places[0]), 30)
+
+
+def test_the_older_ones_go_when_a_newer_one_stands_and_not_before(world, storage):
+    world.create(CHAIN)
+    old = keep(storage, world.claim(TRAIN))
+    lose(world)
+    claim = world.claim(TRAIN)
+    new = keep(storage, claim, ".partial")
+    checkpoints.remove_outlived(storage, claim)
+    assert old.exists()
+    keep(storage, claim)
+    checkpoints.remove_outlived(storage, claim)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_those_of_steps_that_ended_by_anothers_hand_are_removed(world, storage):
+    cancelled, other = spec("discriminator", seed=1), spec("discriminator", seed=2)
+    job = world.create([cancelled])
+    world.create([*CHAIN, other])
+    places = [keep(storage, world.claim(each)) for each in (cancelled, other, TRAIN)]
+    world.jobs.cancel(job)
+    checkpoints.remove_ended(storage, world.database)
+    assert [place.exists() for place in places] == [False, True, True]
+
+
+def test_those_of_steps_that_are_not_there_any_more_are_removed(world, storage, tmp_path):
+    world.create(CHAIN)
+    place = keep(storage, world.claim(TRAIN))
+    place.parent.rename(place.parent.with_name("00000000-0000-0000-0000-000000000000"))
+    checkpoints.remove_ended(storage, world.database)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_those_of_a_step_that_waits_for_another_attempt_stay(world, storage):
+    world.create(CHAIN)
+    claim = world.claim(TRAIN)
+    place = keep(storage, claim)
+    world.jobs.fail(claim, OUT_OF_MEMORY, again=True)
+    checkpoints.remove_ended(storage, world.database)
+    assert place.exists()
+
+
+def test_where_nothing_was_kept_there_is_nothing_to_do(world, storage):
+    world.create([TRAIN, SCORE])
+    checkpoints.remove_ended(storage, world.database)
+    assert checkpoints.keeping(storage, world.claim(TRAIN), 30).older == ()
