@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from attempts import CutOff, Teller
 from torch.nn import functional
 
 from fastmtl.batches import Batch, TaskRows, training_batches
+from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.datasets import TaskKind
 from fastmtl.device import Machine
+from fastmtl.keeping import Keeping
 from fastmtl.model import MtDnn, Task, load_checkpoint
 from fastmtl.plan import silent
 from fastmtl.scoring import predict, score_rows
 from fastmtl.tokens import tokenize
-from fastmtl.training import batch_task_loss, train
+from fastmtl.training import History, batch_task_loss, train
 
 CPU = Machine("cpu", "fp32", "test", 2**34)
 TEXTS = [
@@ -137,6 +140,24 @@ def test_the_progress_of_counted_steps_never_passes_its_total(encoder_folders):
     train(model, sources, TrainingConfig(epochs=1, batch_size=5), batch_task_loss, CPU, 0, note, steps=4)
     assert all(done <= total == 16 for done, total, _ in told)  # 4 of 3 steps an epoch, of 12 rows
     assert [message for _, _, message in told] == ["epoch 1 of 2"] * 3 + ["epoch 2 of 2"]
+
+
+@pytest.mark.parametrize("encoder", ["bert", "distilbert", "modernbert"])
+def test_a_training_cut_off_goes_on_to_the_same_weights_and_history(encoder_folders, tmp_path, encoder):
+    def run(attempt: int, words: int | None = None) -> tuple[History, dict[str, torch.Tensor]]:
+        model, sources = world(encoder_folders[encoder], dropout=0.1)
+        keeping = Keeping(tmp_path / str(attempt), tuple(tmp_path / str(each) for each in range(1, attempt)), 0)
+        checkpoints = Checkpoints(keeping, {}, {}, pytest.fail)
+        config = TrainingConfig(epochs=3, learning_rate=1e-3, batch_size=5)
+        history = train(model, sources, config, batch_task_loss, CPU, 1, Teller(words), checkpoints=checkpoints)
+        return history, model.state_dict()
+
+    with pytest.raises(CutOff):
+        run(1, words=4)  # in the middle of the second of three epochs of three batches
+    history, weights = run(2)
+    whole, expected = run(0)
+    assert history == whole
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_training_learns_what_can_be_learnt(encoder_folders):
