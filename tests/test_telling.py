@@ -68,7 +68,8 @@ def outside(stack: dict[str, str], receiver: Receiver, monkeypatch: pytest.Monke
     for name, value in said.items():
         monkeypatch.setenv(name, value)
     Path(stack["FASTMTL_HOME"]).mkdir(parents=True)
-    with Processes(said, workers=1) as processes:
+    with Processes(said) as processes:
+        processes.start_workers(1)
         found = Outside(processes, Settings())
         yield found
         found.client.close()

@@ -102,7 +102,9 @@ def test_what_is_carried_makes_the_work_a_child_of_what_set_it_off(tracing, expo
 
 
 def test_a_request_is_a_span_and_asking_whether_it_is_alive_is_none(tracing, exporter, tmp_path):
-    with TestClient(create_app(Settings(home=tmp_path), Bell(), tracing)) as client:
+    settings = Settings(home=tmp_path)
+    with TestClient(create_app(settings, Bell(), tracing)) as client:
+        client.headers["Authorization"] = f"Bearer {settings.first_key.read_text().strip()}"
         for path in ("/v1/health", "/v1/ready", "/v1/options"):
             client.get(path, headers={"X-Request-Id": "mine"})
     (span,) = finished(tracing, exporter).values()
