@@ -26,6 +26,12 @@ class Place:
     folder: Path
     """An empty folder of the test's own."""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment but for the home, by names of settings."""
+        named = {name.removeprefix("FASTMTL_").lower(): value for name, value in self.environment.items()}
+        return {name: value for name, value in named.items() if name != "home"}
+
 
 @dataclass(frozen=True)
 class Scale:

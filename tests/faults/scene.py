@@ -87,11 +87,11 @@ class Scene:
     def tenant(self, name: str) -> World:
         """Make a tenant with the world's datasets."""
         tenant = self._keys.tenant(name, make=True)
-        client = Patient(self.processes.url, self._keys.create(tenant.id, name, Scope.WRITE).text)
+        key = self._keys.create(tenant.id, name, Scope.WRITE).text
+        client = Patient(self.processes.url, key)
         self._clients.append(client)
-        return World(
-            self, client, {key: client.upload(path) for key, path in self.files.items() if key != "validation"}
-        )
+        datasets = {name: client.upload(path) for name, path in self.files.items() if name != "validation"}
+        return World(self, client, key, datasets)
 
     def prepared(self, config: Json) -> World:
         """Make a world in which such a job is done, without a worker: its files are those that the library made."""
@@ -162,8 +162,8 @@ class Scene:
 class World:
     """A tenant with datasets: where jobs are submitted."""
 
-    def __init__(self, scene: Scene, client: Patient, datasets: dict[str, str]) -> None:
-        self.scene, self.client = scene, client
+    def __init__(self, scene: Scene, client: Patient, key: str, datasets: dict[str, str]) -> None:
+        self.scene, self.client, self.key = scene, client, key
         self.request = {
             "primary": datasets["primary"],
             "auxiliary": [datasets["alike"], datasets["unlike"]],

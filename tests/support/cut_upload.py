@@ -32,7 +32,9 @@ PROBE_SECONDS = 0.02
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def upload_with_cuts(mebibytes: int, cuts: int, folder: Path, seed: int = 0) -> dict[str, float | int | bool]:
+def upload_with_cuts(
+    mebibytes: int, cuts: int, folder: Path, seed: int = 0, **settings: str
+) -> dict[str, float | int | bool]:
     """Upload a CSV of so many MiB with so many cuts at random places; return what was measured.
 
     `growth_mib` is how much the API's peak of resident memory rose, the health figures are of requests every 20 ms from
@@ -45,7 +47,7 @@ def upload_with_cuts(mebibytes: int, cuts: int, folder: Path, seed: int = 0) -> 
             digest.update(piece)
     draw = random.Random(seed)
     places = sorted(draw.randrange(file.stat().st_size) for _ in range(cuts))
-    with api_process(folder / "home") as api:
+    with api_process(folder / "home", **settings) as api:
         _warm_up(api)
         before = api.peak
         health = _Health(api)
