@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from app import problems
 from app.auth import Door
 from app.jobs import Bell
+from app.links import add_links
 from app.metrics import RequestMetrics, process_registry, served
 from app.queue import Queue
 from app.requests_log import SIGNS_OF_LIFE, RequestLog
@@ -104,5 +105,6 @@ def _openapi(app: FastAPI) -> dict[str, object]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     parts |= problem.pop("$defs", {})
     parts[Problem.__name__] = problem
+    add_links(schema)
     app.openapi_schema = schema
     return schema

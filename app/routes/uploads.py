@@ -126,6 +126,7 @@ def describe_uploads(parts: Parts, caller: Reader) -> Response:
     operation_id="create_upload",
     summary="Begin an upload in parts",
     dependencies=[Version],
+    response_class=Response,
     responses=_answers(400, 408, 409, 413, 415, 422, 423, 460, 507)
     | _described(201, "Created; `Location` is where the parts go.", "Upload-Offset", "Upload-Expires", DATASET),
     openapi_extra=_PART,
@@ -157,6 +158,7 @@ async def create_upload(
     operation_id="find_upload",
     summary="How much of it is there?",
     dependencies=[Version],
+    response_class=Response,
     responses=_answers(404, 410, 422)
     | _described(200, "It can go on, or is done.", "Upload-Offset", "Upload-Length", "Upload-Expires", DATASET),
 )

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from service import Api, api
 
+from app.links import MAKERS
 from app.main import create_app
 from app.settings import Settings
 
@@ -63,6 +64,15 @@ def test_every_operation_is_named_and_documents_its_errors_as_problems(schema: d
         }
         assert all("application/problem+json" in body["content"] for body in errors.values()), name
         assert operation["operationId"] in ("health", "ready", "options") or errors, name
+
+
+def test_what_makes_a_thing_links_to_every_operation_that_takes_its_id(schema: dict):
+    by_id = {each["operationId"]: each for _, each in operations(schema)}
+    for maker, parameter in MAKERS.items():
+        status = next(status for status in by_id[maker]["responses"] if status.startswith("2"))
+        linked = {link["operationId"] for link in by_id[maker]["responses"][status]["links"].values()}
+        taking = {name for name, each in by_id.items() if parameter in str(each.get("parameters"))}
+        assert linked == taking and len(linked) >= 2
 
 
 def test_numbers_that_a_client_writes_have_bounds(schema: dict):

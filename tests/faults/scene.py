@@ -91,7 +91,7 @@ class Scene:
         client = Patient(self.processes.url, key)
         self._clients.append(client)
         datasets = {name: client.upload(path) for name, path in self.files.items() if name != "validation"}
-        return World(self, client, key, datasets)
+        return World(self, client, tenant.id, key, datasets)
 
     def prepared(self, config: Json) -> World:
         """Make a world in which such a job is done, without a worker: its files are those that the library made."""
@@ -162,8 +162,8 @@ class Scene:
 class World:
     """A tenant with datasets: where jobs are submitted."""
 
-    def __init__(self, scene: Scene, client: Patient, key: str, datasets: dict[str, str]) -> None:
-        self.scene, self.client, self.key = scene, client, key
+    def __init__(self, scene: Scene, client: Patient, tenant_id: uuid.UUID, key: str, datasets: dict[str, str]) -> None:
+        self.scene, self.client, self.tenant_id, self.key = scene, client, tenant_id, key
         self.request = {
             "primary": datasets["primary"],
             "auxiliary": [datasets["alike"], datasets["unlike"]],
