@@ -25,7 +25,7 @@ def trapped_models(place: Place, scale: Scale) -> Account:
     with running(place, scale, FASTMTL_ENCODERS=json.dumps({"tiny": f"folder:{folder}"})) as scene:
         world = scene.tenant("trapped")
         scene.processes.start_workers(1)
-        ended = world.client.over([world.submit(config) for config in configs], 600)
+        ended = world.client.over([world.submit(config) for config in configs], 1800)
     pickled = without_safetensors(trapped(place.folder / "pickled" / "encoder", mark))
     strange = trapped(place.folder / "strange", mark)
     set_traps(strange, mark, model_type="trap", architectures=["Trap"])
