@@ -54,9 +54,7 @@ class Sightings:
 
     def _look_on(self) -> None:
         while not self._leaving.wait(LOOK_SECONDS):
-            steps = self._scene.processes.running_steps()
-            at = time.time()
-            self.last |= dict.fromkeys(steps, at)
+            self.last |= self._scene.processes.running_steps()
 
 
 def random_cancels(place: Place, scale: Scale) -> Account:

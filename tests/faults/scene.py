@@ -51,8 +51,12 @@ PAPER: Json = {
     "finetuning": {**SMALL["finetuning"], "epochs": 80},
 }
 """Eleven steps: the paper's method, explanations, a second arm; trainings long enough to be resumed in the middle."""
-LONG: Json = {**SMALL, "discriminator": {**SMALL["discriminator"], "epochs": 100, "batch_size": 1}}
-"""A first step that takes longer than any test waits: what it makes is never asked."""
+LONG: Json = {
+    **SMALL,
+    "leak_guard": "off",
+    "discriminator": {**SMALL["discriminator"], "epochs": 100, "batch_size": 1},
+}
+"""A first step that takes longer than any test waits, and that no other job shares: what it makes is never asked."""
 MORE_ATTEMPTS = 100
 SHORT_LEASES = {
     "FASTMTL_LEASE_SECONDS": "3",

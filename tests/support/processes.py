@@ -143,13 +143,14 @@ class Processes:
                 found += [child.pid for child in psutil.Process(worker).children() if _is_step(child)]
         return found
 
-    def running_steps(self) -> list[str]:
-        """Return the ids of the steps that have a process now."""
-        found = []
+    def running_steps(self) -> dict[str, float]:
+        """Return the ids of the steps that have a process, and when each was seen."""
+        found = {}
         for pid in self.children():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                line = psutil.Process(pid).cmdline()  # empty where it has just ended
-                found += [Path(line[-1]).name.rpartition("-")[0]] if line else []  # the folder is called STEP-FENCE
+                at, line = time.time(), psutil.Process(pid).cmdline()  # empty where it has just ended
+                if line:
+                    found[Path(line[-1]).name.rpartition("-")[0]] = at  # the folder is called STEP-FENCE
         return found
 
     def everything(self) -> dict[int, str]:
