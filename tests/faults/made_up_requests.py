@@ -15,7 +15,7 @@ from scene import RANDOM, Scene, World, another, running
 from app.keys import Keys
 from app.keys import Scope as KeyScope
 
-EXAMPLES = 60
+EXAMPLES = 150
 """Made-up requests an operation and phase."""
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 CHECKS = (
