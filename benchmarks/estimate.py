@@ -1,15 +1,20 @@
 """Estimates against what jobs took: twelve jobs of several shapes on the embedded stack, estimated before they run.
 
-    python benchmarks/estimate.py --data GLUE
+    python benchmarks/estimate.py --data GLUE        # 10 to 20 minutes on two cores that do other things besides
+    python benchmarks/estimate.py                    # the made-up examples: the jobs that they have tasks for
+    python benchmarks/estimate.py --replay           # what today's code makes of the measurements stored, in seconds
 
 GLUE is a folder with TASK/train.parquet (columns text_a, text_b, label). A fresh service calibrates its device; then
 every job is estimated, submitted and waited for, so that an estimate knows the jobs before its own and nothing else.
 Prints a line a job and writes all of it, and the summary, to benchmarks/results/estimate.json. No job is begun that
-would probably end after --limit-seconds.
+might, by its band, end after --limit-seconds.
 
 `ratio` is actual over expected seconds; `inside` says whether the actual seconds lay in the band, which should hold of
 nine in ten. Of peak memory likewise. Load is the machine's, over the minute before the job: what else it did shows in
 the figures.
+
+What steps left behind is stored too. `next_step` foretells each of them from those before it, `left_out` from all
+others: the first is how a service meets them, the second lets every band look back and ahead.
 """
 
 from __future__ import annotations
@@ -17,11 +22,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +39,26 @@ import pyarrow.parquet as pq
 
 from app.db import Database
 from app.embedded import EmbeddedStack
+from app.forecast import Forecast
+from app.measurements import CALIBRATION, Log, Seen, of_device
 from app.models import Step
 from fastmtl.client import Client
+from fastmtl.size import Size
+from fastmtl.workload import Work
 
 Json = dict[str, Any]
 RESULT = Path(__file__).parent / "results" / "estimate.json"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 ROWS = {"rte": 160, "cola": 200, "mrpc": 160, "stsb": 200, "sst2": 400, "mnli": 500, "qqp": 500, "qnli": 300}
+MADE_UP = {
+    "rte": "support_entailment/train.csv",
+    "cola": "recipe_steps/train.jsonl",
+    "stsb": "phrase_similarity/train.parquet",
+    "sst2": "review_sentiment/train.csv",
+    "mnli": "policy_inference/train.jsonl",
+    "qqp": "question_pairs/train.tsv",
+}
+"""What stands for a task where there is no GLUE."""
 CALIBRATION_SECONDS = 400
 
 
@@ -70,13 +92,15 @@ JOBS = [
 ]
 
 
-def upload(client: Client, data: Path, folder: Path) -> dict[str, str]:
-    """Upload some rows of every task; return ids by task."""
+def upload(client: Client, data: Path | None, times: float, folder: Path) -> dict[str, str]:
+    """Upload some rows of every task, so many times ROWS, or the examples; return ids by task."""
+    if data is None:
+        return {task: client.upload(EXAMPLES / path)["id"] for task, path in MADE_UP.items()}
     ids = {}
     for task, rows in ROWS.items():
         table = pq.read_table(data / task / "train.parquet", columns=["text_a", "text_b", "label"])
-        table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:rows]))
-        pq.write_table(table, folder / f"{task}.parquet")
+        drawn = np.random.default_rng(0).permutation(table.num_rows)[: round(times * rows)]
+        pq.write_table(table.take(np.sort(drawn)), folder / f"{task}.parquet")
         ids[task] = client.upload(folder / f"{task}.parquet")["id"]
     return ids
 
@@ -179,40 +203,113 @@ def _peaks(database: Database, steps: list[Json]) -> dict[str, int]:
     return {each: step.result["measured"]["peak_bytes"] for each, step in found.items() if step.result}
 
 
-def main() -> None:
-    """Run all jobs that fit, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument("--limit-seconds", type=float, default=840)
-    given = parser.parse_args()
+def measured(database: Database) -> list[Seen]:
+    """Return all that was measured, the oldest first."""
+    with database.reading() as session:
+        log = of_device(session, "auto")
+    return [*reversed(log.with_torch), *reversed(log.without)]
+
+
+def replayed(measurements: list[Seen]) -> Json:
+    """Foretell every measured step from those before it, and from all others; the calibration is not asked for."""
+    found: dict[str, list[tuple[Json | None, Json | None]]] = {"next_step": [], "left_out": []}
+    for index, each in enumerate(measurements):
+        if each.kind == CALIBRATION:
+            continue
+        before, after = measurements[:index], measurements[index + 1 :]
+        found["next_step"].append(_foretold(each, before))
+        found["left_out"].append(_foretold(each, [*before, *after]))
+    return {
+        name: {"seconds": summed_up(seconds for seconds, _ in pairs), "peak": summed_up(peak for _, peak in pairs)}
+        for name, pairs in found.items()
+    }
+
+
+def _foretold(each: Seen, others: list[Seen]) -> tuple[Json | None, Json | None]:
+    """Return the seconds and the peak of a measured step beside what others foretell of it."""
+    torch = [other for other in reversed(others) if other.encoder]
+    without = [other for other in reversed(others) if not other.encoder]
+    forecast = Forecast(Log(each.device, True, tuple(torch), tuple(without)), each.encoder, each.size)
+    found = forecast.of(each.kind, each.work, with_torch=bool(each.encoder))
+    seconds, peak = (band and band._asdict() for band in (found.seconds, found.peak_bytes))
+    return compared(seconds, each.seconds), compared(peak, each.peak_bytes)
+
+
+def stored(measurements: list[Seen]) -> list[Json]:
+    """Return measurements as JSON; `loaded` is the way back."""
+    return [{**asdict(each), "size": each.size and each.size._asdict()} for each in measurements]
+
+
+def loaded(measurements: list[Json]) -> list[Seen]:
+    """Return stored measurements."""
+    return [
+        Seen(**{**each, "work": Work(**each["work"]), "size": Size(**each["size"]) if each["size"] else None})
+        for each in measurements
+    ]
+
+
+def machine(device: str | None) -> Json:
+    """Describe this machine."""
+    return {
+        "device": device,
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+    }
+
+
+def run_all(given: argparse.Namespace) -> Json:
+    """Run all jobs that fit; return all of it."""
     began = time.monotonic()
     jobs: list[Json] = []
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
         with EmbeddedStack(home, port=0) as stack, Client(stack.url, stack.key) as client:
-            ids = upload(client, given.data, Path(scratch))
-            first = request_of(JOBS[0], ids), JOBS[0]["config"]
+            ids = upload(client, given.data, given.times, Path(scratch))
+            wanted = [job for job in JOBS[: given.jobs] if {job["primary"], *job["auxiliary"]} <= set(ids)]
+            first = request_of(wanted[0], ids), wanted[0]["config"]
             waited = calibrated(client, *first)
             database = Database(f"sqlite:///{home / 'fastmtl.sqlite3'}")
             device = client.estimate(**first[0], config=first[1])["device"]
-            for job in JOBS:
+            for job in wanted:
                 request = request_of(job, ids)
-                expected = client.estimate(**request, config=job["config"])["seconds"]["expected"]
-                if time.monotonic() - began + expected > given.limit_seconds:
+                longest = client.estimate(**request, config=job["config"])["seconds"]["high"]
+                if time.monotonic() - began + longest > given.limit_seconds:
                     continue
                 jobs.append(run(client, database, job, request))
                 shown = ("primary", "auxiliary", "basis", "load", "seconds", "peak_bytes")
                 print(json.dumps({key: jobs[-1][key] for key in shown}), flush=True)
+            measurements = measured(database)
             database.close()
-    found = {
-        "summary": summary(jobs),
-        "skipped": len(JOBS) - len(jobs),
+    return {
+        "summary": {**summary(jobs), **replayed(measurements)},
+        "skipped": len(wanted) - len(jobs),
         "seconds": round(time.monotonic() - began, 1),
         "calibration_seconds": waited,
-        "machine": {"device": device, "cores": os.cpu_count()},
+        "data": "GLUE" if given.data else "examples",
+        "times": given.times,
+        "machine": machine(device),
         "jobs": jobs,
+        "measurements": stored(measurements),
     }
+
+
+def main() -> None:
+    """Run all jobs that fit, print and store; or look once more at what is stored."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of GLUE; without it the examples are taken")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--limit-seconds", type=float, default=1200)
+    parser.add_argument("--jobs", type=int, default=len(JOBS), help="take the first so many")
+    parser.add_argument("--times", type=float, default=1.0, help="take so many times the rows of a GLUE task")
+    parser.add_argument("--replay", action="store_true", help="foretell the measurements in --output again")
+    given = parser.parse_args()
+    if given.replay:
+        print(json.dumps(replayed(loaded(json.loads(given.output.read_text())["measurements"])), indent=1))
+        return
+    found = run_all(given)
     given.output.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["summary"], indent=1))
 
