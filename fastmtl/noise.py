@@ -25,7 +25,9 @@ NORMAL = 1.645
 """Standard deviations of a normal distribution that hold COVERAGE of it on both sides."""
 LIKENESS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Degrees of freedom d0 that are looked at."""
-ROUNDS = 30
+LOGARITHMS = (-16.0, 6.0)
+"""Of s0², between which it is looked for: deviations of 0.0003 and 20."""
+ROUNDS = 40
 TINY = 1e-12
 
 
@@ -60,11 +62,16 @@ def pooled(squares: Sequence[float], freedoms: Sequence[float]) -> Noise:
 
 
 def _usual(s: Floats, d: Floats, d0: float) -> float:
-    """Return the s0² that is likeliest at some d0: the harmonic mean of what each kind's variance is expected to be."""
-    variance = float(s.sum() / d.sum())
-    for _ in range(ROUNDS):  # expectation and maximisation, of 1 / variance of a kind and of s0²
-        variance = len(s) / float(((d0 + d) / (d0 * variance + s)).sum())
-    return variance
+    """Return the s0² that is likeliest at some d0: there the likelihood's derivative, which falls, is 0."""
+    low, high = LOGARITHMS
+    for _ in range(ROUNDS):
+        middle = (low + high) / 2
+        scaled = d0 * math.exp(middle)
+        if float((d0 - (d + d0) * scaled / (scaled + s)).sum()) > 0:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)
 
 
 def _likelihood(s: Floats, d: Floats, variance: float, d0: float) -> float:

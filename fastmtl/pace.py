@@ -1,10 +1,11 @@
 """At what pace a machine is now, told by all that it measured: what else it does slows every kind of step alike.
 
-The logarithm of actual over foretold is a level that walks at random, shared by all kinds, and noise: the local level
-model, filtered and smoothed as Kalman and Rauch, Tung and Striebel have it (Durbin and Koopman 2012, "Time Series
-Analysis by State Space Methods", sections 2.2 to 2.4). How far it walks between two measurements, in shares of their
-noise, is weighed by its likelihood (2.10.2), so that a machine that keeps its pace is not chased and one that is twice
-as slow from some moment on is followed.
+The logarithm of actual over foretold is what a kind's line is off by, a pace that walks at random and is shared by all
+kinds, and noise: a local level with random effects (Durbin and Koopman 2012, "Time Series Analysis by State Space
+Methods", section 2.1). All three are normal, so that the pace given what was measured is (section 2.4; here by its
+covariance, for no more than FOLLOWED measurements). How far it walks between two measurements is weighed by its
+marginal likelihood: a machine that keeps its pace is not chased, and one that is twice as slow from some moment on is
+followed, also for kinds of steps that were not measured since.
 
 Letters: n measurements, the oldest first · d features. Torch-free.
 """
@@ -22,13 +23,17 @@ import numpy.typing as npt
 from fastmtl.noise import ASSUMED, Floats, Noise, pooled
 from fastmtl.regression import fit
 
+Numbers = npt.NDArray[np.intp]
+
 WALKS = (0.0, 0.01, 0.03, 0.1, 0.3)
-"""Variance of a step of the walk over that of a measurement: what is weighed."""
+"""Variance of a step of the walk over that of the noise: what is weighed."""
+LINES_OFF = 10.0
+"""Variance of what a kind's line is off by, over that of the noise: large, a line goes where its measurements are."""
 KIND_DIFFERS = 0.5
 """By what share a cost of one kind of step may be another's."""
+FOLLOWED = 200
+"""Newest measurements that the pace is told from; before them it is taken to have been that of the oldest of them."""
 ROUNDS = 3
-MOST = 0.95
-"""Of what a measurement was foretold by, that it may itself have had: beyond it says nothing of the pace."""
 
 
 class Pace(NamedTuple):
@@ -69,68 +74,58 @@ def told(features: Sequence[Sequence[float]], values: Sequence[float], kinds: Se
     machine = Machine(ASSUMED, Pace(np.zeros(len(y)), np.zeros(len(y)), 0.0, 0.0, 0.0))
     if not len(y):
         return machine
-    names = np.asarray(kinds)
-    places = [np.flatnonzero(names == kind) for kind in dict.fromkeys(kinds)]
+    _, numbers = np.unique(kinds, return_inverse=True)  # [n]
     for _ in range(ROUNDS if paced else 1):
-        machine = _told_again(machine, x, y, places, paced)
+        machine = _told_again(machine, x, y, numbers, paced)
     return machine
 
 
-def followed(off: Floats, variances: Floats) -> Pace:
-    """Follow the pace through log(actual / foretold) [n]; the noise of each has its variance [n], times a factor."""
-    typical = float(np.median(variances))
-    found = [_smoothed(off.tolist(), variances.tolist(), typical, walk * typical) for walk in WALKS]
+def followed(off: Floats, kinds: Numbers) -> Pace:
+    """Follow the pace through log(actual / foretold) [n] of kinds by number [n]; on average it is 0."""
+    older, off, kinds = max(0, len(off) - FOLLOWED), off[-FOLLOWED:], kinds[-FOLLOWED:]
+    lines = LINES_OFF * (kinds[:, None] == kinds)  # [n, n]
+    found = [_walked(off, lines, walk) for walk in WALKS]
     likelihood = np.array([each for each, _ in found])
     weights = np.exp(likelihood - likelihood.max())
     weights /= weights.sum()
-    past, own, now, variance, walk = (
-        np.tensordot(weights, np.array(each), 1) for each in zip(*(pace for _, pace in found), strict=True)
-    )
-    apart = weights @ np.array([(pace.now - now) ** 2 for _, pace in found])
-    return Pace(past, own, float(now), float(variance + apart), float(walk))
+    columns = zip(*(pace for _, pace in found), strict=True)
+    past, own, now, variance, walk = (np.tensordot(weights, np.array(each), 1) for each in columns)
+    between = weights @ np.array([(pace.now - now) ** 2 for _, pace in found])
+    before = np.full(older, past[0]), np.zeros(older)
+    past, own = np.append(before[0], past), np.append(before[1], own)
+    return Pace(past, own, float(now), float(variance + between), float(walk))
 
 
-def _told_again(machine: Machine, x: Floats, y: Floats, places: Sequence[npt.NDArray[np.intp]], paced: bool) -> Machine:
-    """Tell noise and pace with what is known of both so far; places are those of each kind among all."""
+def _told_again(machine: Machine, x: Floats, y: Floats, kinds: Numbers, paced: bool) -> Machine:
+    """Tell noise and pace with what is known of both so far."""
     pace = machine.pace
     usual = y / np.exp(pace.past)  # [n]
     prior = fit(x, usual).widened(KIND_DIFFERS)
-    off, share, deviation = np.zeros((3, len(y)))  # [n] each
+    off, share = np.zeros((2, len(y)))  # [n] each
+    places = [np.flatnonzero(kinds == kind) for kind in range(kinds.max() + 1)]
     for here in places:
         line = fit(x[here], usual[here], prior, machine.noise)
         off[here], share[here] = line.residuals(x[here], usual[here])
-        deviation[here] = line.noise.deviation
     free = (1 - share) * (1 - pace.own)  # [n]
     noise = pooled([float(off[here] @ off[here]) for here in places], [float(free[here].sum()) for here in places])
-    if paced:
-        left = 1 - np.minimum(share, MOST)  # [n]
-        pace = followed(pace.past + off / left, deviation**2 / left)  # each as foretold without itself
-    return Machine(noise, pace)
+    return Machine(noise, followed(pace.past + off, kinds) if paced else pace)
 
 
-def _smoothed(off: list[float], variances: list[float], start: float, walk: float) -> tuple[float, Pace]:
+def _walked(off: Floats, lines: Floats, walk: float) -> tuple[float, Pace]:
     """Return the logarithm of a walk's likelihood, but for a constant, and the pace that it tells.
 
-    Variances are told up to a factor, which is reckoned from the errors of foretelling each from those before it.
+    Covariances are told over the noise's variance, of which ASSUMED is the prior.
     """
-    level, variance, squares, logs = 0.0, start, ASSUMED.freedom, 0.0
-    levels, filtered = [], []
-    for each, noise in zip(off, variances, strict=True):
-        variance += walk if levels else 0.0
-        error, spread = each - level, variance + noise
-        squares += error**2 / spread
-        logs += math.log(spread)
-        level += variance / spread * error
-        variance *= noise / spread
-        levels.append(level)
-        filtered.append(variance)
-    count = ASSUMED.freedom + len(off)
-    past, smooth = levels[:], filtered[:]
-    for at in reversed(range(len(off) - 1)):
-        gain = filtered[at] / (filtered[at] + walk)
-        past[at] += gain * (past[at + 1] - levels[at])
-        smooth[at] += gain**2 * (smooth[at + 1] - filtered[at] - walk)
-    factor = squares / count
-    own = np.array(smooth) / np.array(variances)
-    likelihood = -(logs + count * math.log(squares)) / 2
-    return likelihood, Pace(np.array(past), own, level, factor * variance, factor * walk)
+    n = len(off)
+    order = np.arange(n)
+    levels = walk * np.minimum.outer(order, order)  # [n, n]
+    seen = levels + lines + np.eye(n)  # [n, n]
+    levels -= levels.mean(0)  # less what is the same of all [n, n]
+    gain = np.linalg.solve(seen, levels.T).T  # levels · seen⁻¹ [n, n]
+    squares = ASSUMED.freedom * ASSUMED.deviation**2 + float(off @ np.linalg.solve(seen, off))
+    factor = squares / (ASSUMED.freedom + n)
+    past = gain @ off  # [n]
+    last = levels[-1] - levels[-1].mean()  # [n]
+    variance = factor * float(last[-1] - gain[-1] @ levels[-1])
+    likelihood = -(float(np.linalg.slogdet(seen)[1]) + (ASSUMED.freedom + n) * math.log(squares)) / 2
+    return likelihood, Pace(past, np.diag(gain).copy(), float(past[-1]), variance, factor * walk)

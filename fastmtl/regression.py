@@ -96,8 +96,8 @@ def fit(
         counts = far / (noise.deviation * foretold) ** 2  # [n]
         precision = known + (x.T * counts) @ x  # [d, d]
         costs = _above_zero(precision, known @ prior.costs + x.T @ (counts * y))
-        spent = float(np.trace(np.linalg.solve(precision, precision - known)))  # of n, on finding the costs
-    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
+        covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)  # [d, d]
+        spent = x.shape[1] - float((covariance * known).sum())  # of n, on finding the costs
     return Line(costs, covariance, noise)
 
 
@@ -113,8 +113,9 @@ def _moved(prior: Line, x: Floats, y: Floats) -> tuple[Line, float]:
         return prior, 0.0
     off = float(np.median(np.log(y[there] / foretold[there])))
     unsure = float(np.median(np.einsum("nd,de,ne->n", x, prior.covariance, x)[there] / foretold[there] ** 2))
-    times = math.exp(off * off**2 / (off**2 + SMALL**2 + unsure))
-    return Line(times * prior.costs, times**2 * prior.covariance, prior.noise), off / (1 + int(there.sum()))
+    moved = off * off**2 / (off**2 + SMALL**2 + unsure)
+    times = math.exp(moved)
+    return Line(times * prior.costs, times**2 * prior.covariance, prior.noise), moved / (1 + int(there.sum()))
 
 
 def _even(x: Floats, y: Floats) -> Line:
@@ -130,11 +131,10 @@ def _even(x: Floats, y: Floats) -> Line:
 
 def _above_zero(precision: Floats, weighted: Floats) -> Floats:
     """Solve precision · m = weighted with no m below 0: those that would be are set to 0, the lowest first."""
+    found = np.linalg.solve(precision, weighted)
     free = np.ones(len(weighted), dtype=np.bool_)
-    while free.any():
+    while (found < 0).any():
+        free[int(np.argmin(found))] = False
         found = np.zeros(len(weighted))
         found[free] = np.linalg.solve(precision[np.ix_(free, free)], weighted[free])
-        if (found >= 0).all():
-            return found
-        free[int(np.argmin(found))] = False
-    return np.zeros(len(weighted))
+    return found
