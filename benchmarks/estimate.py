@@ -306,7 +306,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of GLUE; without it the examples are taken")
     parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument("--limit-seconds", type=float, default=1000)
+    parser.add_argument("--limit-seconds", type=float, default=1000, help="begin no job that may end later")
     parser.add_argument("--jobs", type=int, default=len(JOBS), help="take the first so many")
     parser.add_argument("--times", type=float, default=1.0, help="take so many times the rows of a GLUE task")
     parser.add_argument(

@@ -44,7 +44,7 @@ class Noise(NamedTuple):
         return Noise(math.sqrt((self.freedom * self.deviation**2 + squares) / both), both)
 
 
-ASSUMED = Noise(0.2, 3.0)
+ASSUMED = Noise(0.25, 2.0)
 """Before anything is measured."""
 
 

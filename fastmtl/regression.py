@@ -113,9 +113,8 @@ def _moved(prior: Line, x: Floats, y: Floats) -> tuple[Line, float]:
         return prior, 0.0
     off = float(np.median(np.log(y[there] / foretold[there])))
     unsure = float(np.median(np.einsum("nd,de,ne->n", x, prior.covariance, x)[there] / foretold[there] ** 2))
-    moved = off * off**2 / (off**2 + SMALL**2 + unsure)
-    times = math.exp(moved)
-    return Line(times * prior.costs, times**2 * prior.covariance, prior.noise), moved / (1 + int(there.sum()))
+    times = math.exp(off * off**2 / (off**2 + SMALL**2 + unsure))
+    return Line(times * prior.costs, times**2 * prior.covariance, prior.noise), off / (1 + int(there.sum()))
 
 
 def _even(x: Floats, y: Floats) -> Line:
@@ -131,7 +130,7 @@ def _even(x: Floats, y: Floats) -> Line:
 
 def _above_zero(precision: Floats, weighted: Floats) -> Floats:
     """Solve precision · m = weighted with no m below 0: those that would be are set to 0, the lowest first."""
-    found = np.linalg.solve(precision, weighted)
+    found: Floats = np.linalg.solve(precision, weighted)
     free = np.ones(len(weighted), dtype=np.bool_)
     while (found < 0).any():
         free[int(np.argmin(found))] = False

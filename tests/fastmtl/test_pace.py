@@ -8,43 +8,48 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fastmtl import pace as pace_of
 from fastmtl.noise import ASSUMED, COVERAGE, Noise
-from fastmtl.pace import KIND_DIFFERS, WALKS, followed, told
+from fastmtl.pace import KIND_DIFFERS, LINES_OFF, WALKS, followed, told
 from fastmtl.regression import fit
 
 COSTS = np.array([4.0, 0.5, 0.002])
 
 
-def test_the_pace_is_that_of_the_local_level_model():
-    """Levels of a walk have the covariance start + walk · min(i, j); what is seen of them adds the noise of each."""
+def test_the_pace_is_what_normal_equations_say_of_lines_steps_of_a_walk_and_noise():
+    """Unknown: what a kind's line is off by, and each step of the walk; the noise's variance is 1, times a factor."""
     draw = np.random.default_rng(3)
-    off = np.cumsum(draw.normal(0, 0.1, 30)) + draw.normal(0, 0.2, 30)
-    variances = draw.uniform(0.02, 0.09, 30)
-    typical, order = np.median(variances), np.arange(30)
-    logs, levels, spreads = [], [], []
+    n, kinds = 30, draw.integers(4, size=30)
+    off = np.cumsum(draw.normal(0, 0.1, n)) + draw.normal(0, 0.2, n)
+    walked = np.tril(np.ones((n, n)))[:, 1:]  # the pace before the first step is what others are told from
+    design = np.hstack([np.eye(4)[kinds], walked])
+    centred = np.hstack([np.zeros((n, 4)), walked - walked.mean(0)])
+    logs, past, spreads, own = [], [], [], []
     for walk in WALKS:
-        prior = typical * (1 + walk * np.minimum.outer(order, order))
-        seen = prior + np.diag(variances)
-        logs.append(stats.multivariate_t.logpdf(off, shape=seen, df=ASSUMED.freedom))
-        factor = (ASSUMED.freedom + off @ np.linalg.solve(seen, off)) / (ASSUMED.freedom + 30)
-        levels.append(prior @ np.linalg.solve(seen, off))
-        spreads.append(factor * (prior - prior @ np.linalg.solve(seen, prior))[-1, -1])
+        variances = np.array([LINES_OFF] * 4 + [max(walk, 1e-12)] * (n - 1))
+        unsure = np.linalg.inv(design.T @ design + np.diag(1 / variances))
+        seen = design @ np.diag(variances) @ design.T + np.eye(n)
+        scaled = ASSUMED.freedom * ASSUMED.deviation**2 + off @ np.linalg.inv(seen) @ off
+        logs.append(stats.multivariate_t.logpdf(off, shape=ASSUMED.deviation**2 * seen, df=ASSUMED.freedom))
+        past.append(centred @ unsure @ design.T @ off)
+        own.append(np.diag(centred @ unsure @ design.T))
+        spreads.append(scaled / (ASSUMED.freedom + n) * centred[-1] @ unsure @ centred[-1])
     weights = np.exp(np.array(logs) - max(logs)) / np.exp(np.array(logs) - max(logs)).sum()
-    past = weights @ np.array(levels)
-    pace = followed(off, variances)
-    assert pace.past == pytest.approx(past)
-    assert pace.now == pytest.approx(past[-1])
-    now = np.array(levels)[:, -1]
-    assert pace.variance == pytest.approx(weights @ (np.array(spreads) + (now - past[-1]) ** 2))
+    now = np.array(past)[:, -1]
+    pace = followed(off, kinds)
+    assert pace.past == pytest.approx(weights @ np.array(past), abs=1e-6)
+    assert pace.own == pytest.approx(weights @ np.array(own), abs=1e-6)
+    assert pace.now == pytest.approx(weights @ now, abs=1e-6)
+    assert pace.variance == pytest.approx(weights @ (np.array(spreads) + (now - weights @ now) ** 2), abs=1e-6)
 
 
-def test_the_share_that_a_measurement_had_in_its_pace_is_what_the_pace_moves_with_it():
-    off, variances = np.random.default_rng(4).normal(0, 0.2, 12), np.full(12, 0.04)
-    one = [followed(off + 1e-6 * np.eye(12)[at], variances).past[at] for at in range(12)]
-    moved = (np.array(one) - followed(off, variances).past) / 1e-6
-    assert followed(off, variances).own == pytest.approx(
-        moved, abs=0.03
-    )  # but for the weights of walks, which move too
+def test_before_what_is_followed_the_pace_is_the_oldest_followed(monkeypatch: pytest.MonkeyPatch):
+    off, kinds = np.random.default_rng(4).normal(0, 0.2, 12), np.arange(12) % 3
+    newest = followed(off[4:], kinds[4:])
+    monkeypatch.setattr(pace_of, "FOLLOWED", 8)
+    found = followed(off, kinds)
+    assert (found.now, found.variance) == pytest.approx((newest.now, newest.variance))
+    assert found.past[:5].tolist() == [found.past[4]] * 5
 
 
 def test_nothing_measured_tells_nothing():
@@ -75,31 +80,35 @@ def inside(x: np.ndarray, y: np.ndarray, kinds: list[str], usual: Noise | None =
     return band.low <= y[-1] <= band.high
 
 
-@pytest.mark.parametrize("noise", [0.3, 0.45])
-def test_bands_hold_what_they_promise_of_kinds_that_were_measured_a_few_times(noise: float):
-    """Of 200 worlds of four kinds, each measured two or three times: 2.6 binomial standard deviations are 0.055.
+def test_bands_hold_what_they_promise_of_kinds_that_were_measured_a_few_times():
+    """Of 150 worlds of four kinds, each measured three or four times: 2.6 binomial standard deviations are 0.064.
 
     With less noise most of the band is what is not known of the kind's costs, and holds more than it promises.
     """
-    share = np.mean([inside(*machine_of(seed, 4, 3, noise)) for seed in range(200)])
-    assert share == pytest.approx(COVERAGE, abs=0.055)
+    share = np.mean([inside(*machine_of(seed, 4, 4, 0.4)) for seed in range(150)])
+    assert share == pytest.approx(COVERAGE, abs=0.064)
 
 
 def test_a_machine_that_is_twice_as_slow_from_some_moment_on_is_followed():
-    """Also for kinds of steps that were not measured since."""
+    """Also for a kind that was not measured since: its line stands for the pace of then, and is foretold at today's."""
     x, y, kinds = machine_of(5, 4, 8, 0.1)
     slow = [at for at in range(20, 32) if kinds[at] in ("kind 0", "kind 1")]
     seen = [*range(20), *slow]
     y[slow] *= 2
-    found = [told(x[seen[:n]], y[seen[:n]], [kinds[at] for at in seen[:n]], paced=True).pace for n in (20, 21, 24)]
-    before, first, later = (math.exp(pace.now) for pace in found)
+
+    def times(n: int) -> tuple[float, float]:
+        """Return how many times as slow the machine is as when it was first measured, and how unsure that is."""
+        pace = told(x[seen[:n]], y[seen[:n]], [kinds[at] for at in seen[:n]], paced=True).pace
+        return math.exp(pace.now - pace.past[:20].mean()), pace.doubt(1)
+
+    (before, sure), (first, unsure), (later, _) = times(20), times(21), times(28)
     assert before == pytest.approx(1.0, abs=0.1)
-    assert before < first < later
-    assert later == pytest.approx(2.0, abs=0.35)
-    assert found[1].doubt(1) > 1.5 * found[0].doubt(1)  # one slow step may be one slow step
+    assert 1.1 < first < later
+    assert unsure > 2 * sure  # it may have been that step alone
+    assert later == pytest.approx(2.0, abs=0.3)
 
 
 def test_a_machine_that_keeps_its_pace_is_not_chased():
     paces = [told(*machine_of(seed, 4, 8, 0.3), paced=True).pace for seed in range(10)]
-    assert max(abs(pace.now) for pace in paces) < 0.3
+    assert max(abs(pace.now) for pace in paces) < 0.15
     assert np.mean([pace.doubt(1) for pace in paces]) < 0.15
