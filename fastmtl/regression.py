@@ -130,7 +130,7 @@ def _even(x: Floats, y: Floats) -> Line:
 
 def _above_zero(precision: Floats, weighted: Floats) -> Floats:
     """Solve precision · m = weighted with no m below 0: those that would be are set to 0, the lowest first."""
-    found: Floats = np.linalg.solve(precision, weighted)
+    found = np.asarray(np.linalg.solve(precision, weighted), dtype=np.float64)
     free = np.ones(len(weighted), dtype=np.bool_)
     while (found < 0).any():
         free[int(np.argmin(found))] = False
