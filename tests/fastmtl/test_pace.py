@@ -80,13 +80,15 @@ def inside(x: np.ndarray, y: np.ndarray, kinds: list[str], usual: Noise | None =
     return band.low <= y[-1] <= band.high
 
 
-def test_bands_hold_what_they_promise_of_kinds_that_were_measured_a_few_times():
-    """Of 150 worlds of four kinds, each measured three or four times: 2.6 binomial standard deviations are 0.064.
+@pytest.mark.parametrize("noise", [0.3, 0.45])
+def test_bands_hold_what_they_promise_of_kinds_that_were_measured_a_few_times(noise: float):
+    """Of 200 worlds of four kinds, each measured two or three times: 2.6 binomial standard deviations are 0.055.
 
-    With less noise most of the band is what is not known of the kind's costs, and holds more than it promises.
+    With less noise most of the band is what is not known of the kind's costs, and holds more than it promises; with
+    more it holds less, as what is assumed before anything is measured still counts.
     """
-    share = np.mean([inside(*machine_of(seed, 4, 4, 0.4)) for seed in range(150)])
-    assert share == pytest.approx(COVERAGE, abs=0.064)
+    share = np.mean([inside(*machine_of(seed, 4, 3, noise)) for seed in range(200)])
+    assert share == pytest.approx(COVERAGE, abs=0.055)
 
 
 def test_a_machine_that_is_twice_as_slow_from_some_moment_on_is_followed():
