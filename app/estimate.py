@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,9 +23,10 @@ from app.texts import Rate, counted_rates, row_lengths
 from fastmtl import encoders
 from fastmtl.config import JobConfig
 from fastmtl.lengths import RowLengths, mixed
+from fastmtl.noise import COVERAGE, NORMAL
 from fastmtl.pipeline import needs_torch
 from fastmtl.plan import StepSpec
-from fastmtl.regression import COVERAGE, NORMAL, Band
+from fastmtl.regression import Band
 from fastmtl.schedule import elapsed
 from fastmtl.size import size_at
 from fastmtl.workload import CHOSEN, Outlook, Work, compared_as, planned
@@ -65,7 +67,8 @@ def foretell(
     lengths = {each.digest: row_lengths(each, rate_of[each.digest], encoder["max_length"]) for each in datasets}
     outlook = Outlook({**lengths, CHOSEN: _chosen(steps, lengths)}, log.groups)
     done = _done(session, tenant_id, steps)
-    found = [_planned(step, step.fingerprint in done, outlook, forecast) for step in steps]
+    ahead = Counter[bool]()
+    found = [_planned(step, step.fingerprint in done, outlook, forecast, ahead) for step in steps]
     workers = max(1, workers)
     own = [each for each in found if not each.reused]
     return EstimateOut(
@@ -115,11 +118,13 @@ def _chosen(steps: Sequence[StepSpec], lengths: Mapping[str, RowLengths]) -> Row
     return replace(drawn, doubt=math.hypot(drawn.doubt, CHOICE_DOUBT))
 
 
-def _planned(step: StepSpec, done: bool, outlook: Outlook, forecast: Forecast) -> _Planned:
+def _planned(step: StepSpec, done: bool, outlook: Outlook, forecast: Forecast, ahead: Counter[bool]) -> _Planned:
+    """Foretell a step, and count it among those with torch or without that come before the next."""
     if done:
         return _Planned(step, Work(), Foretold(NOTHING, NOTHING, Basis.REUSED, 0))
-    work = planned(step, outlook)
-    return _Planned(step, work, forecast.of(compared_as(step), work, with_torch=needs_torch(step)))
+    work, with_torch = planned(step, outlook), needs_torch(step)
+    ahead[with_torch] += 1
+    return _Planned(step, work, forecast.of(compared_as(step), work, with_torch=with_torch, ahead=ahead[with_torch]))
 
 
 def _done(session: Session, tenant_id: uuid.UUID, steps: Sequence[StepSpec]) -> set[str]:

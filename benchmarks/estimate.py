@@ -1,15 +1,21 @@
 """Estimates against what jobs took: twelve jobs of several shapes on the embedded stack, estimated before they run.
 
-    python benchmarks/estimate.py --data GLUE
+    python benchmarks/estimate.py --data GLUE        # 10 to 20 minutes on two cores that do other things besides
+    python benchmarks/estimate.py                    # the made-up examples: the jobs that they have tasks for
+    python benchmarks/estimate.py --replay           # what today's code makes of the measurements stored, in a minute
 
 GLUE is a folder with TASK/train.parquet (columns text_a, text_b, label). A fresh service calibrates its device; then
 every job is estimated, submitted and waited for, so that an estimate knows the jobs before its own and nothing else.
 Prints a line a job and writes all of it, and the summary, to benchmarks/results/estimate.json. No job is begun that
-would probably end after --limit-seconds.
+might, by its band, end after --limit-seconds.
 
 `ratio` is actual over expected seconds; `inside` says whether the actual seconds lay in the band, which should hold of
 nine in ten. Of peak memory likewise. Load is the machine's, over the minute before the job: what else it did shows in
 the figures.
+
+What steps left behind is stored too, so that another way of reckoning can be held to the same figures: --replay
+foretells each of them from the jobs before its own (`next_job`, as the service does) and from all steps before it
+(`next_step`), and adds how that went.
 """
 
 from __future__ import annotations
@@ -17,11 +23,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +40,28 @@ import pyarrow.parquet as pq
 
 from app.db import Database
 from app.embedded import EmbeddedStack
+from app.forecast import Forecast
+from app.measurements import CALIBRATION, Log, Seen, of_device
 from app.models import Step
 from fastmtl.client import Client
+from fastmtl.size import Size
+from fastmtl.workload import Work
 
 Json = dict[str, Any]
 RESULT = Path(__file__).parent / "results" / "estimate.json"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 ROWS = {"rte": 160, "cola": 200, "mrpc": 160, "stsb": 200, "sst2": 400, "mnli": 500, "qqp": 500, "qnli": 300}
+MADE_UP = {
+    "rte": "support_entailment/train.csv",
+    "cola": "recipe_steps/train.jsonl",
+    "stsb": "phrase_similarity/train.parquet",
+    "sst2": "review_sentiment/train.csv",
+    "mnli": "policy_inference/train.jsonl",
+    "qqp": "question_pairs/train.tsv",
+}
+"""What stands for a task where there is no GLUE."""
+PLAIN = ("leakage", "rank", "select", "slice", "report")
+"""Kinds of steps without torch."""
 CALIBRATION_SECONDS = 400
 
 
@@ -70,13 +95,15 @@ JOBS = [
 ]
 
 
-def upload(client: Client, data: Path, folder: Path) -> dict[str, str]:
-    """Upload some rows of every task; return ids by task."""
+def upload(client: Client, data: Path | None, times: float, folder: Path) -> dict[str, str]:
+    """Upload some rows of every task, so many times ROWS, or the examples; return ids by task."""
+    if data is None:
+        return {task: client.upload(EXAMPLES / path)["id"] for task, path in MADE_UP.items()}
     ids = {}
     for task, rows in ROWS.items():
         table = pq.read_table(data / task / "train.parquet", columns=["text_a", "text_b", "label"])
-        table = table.take(np.sort(np.random.default_rng(0).permutation(table.num_rows)[:rows]))
-        pq.write_table(table, folder / f"{task}.parquet")
+        drawn = np.random.default_rng(0).permutation(table.num_rows)[: round(times * rows)]
+        pq.write_table(table.take(np.sort(drawn)), folder / f"{task}.parquet")
         ids[task] = client.upload(folder / f"{task}.parquet")["id"]
     return ids
 
@@ -179,40 +206,118 @@ def _peaks(database: Database, steps: list[Json]) -> dict[str, int]:
     return {each: step.result["measured"]["peak_bytes"] for each, step in found.items() if step.result}
 
 
-def main() -> None:
-    """Run all jobs that fit, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument("--limit-seconds", type=float, default=840)
-    given = parser.parse_args()
+def measured(database: Database) -> list[Seen]:
+    """Return all that was measured, the oldest first."""
+    with database.reading() as session:
+        log = of_device(session, "auto")
+    return [*reversed(log.with_torch), *reversed(log.without)]
+
+
+def replayed(jobs: list[Json], measurements: list[Seen]) -> Json:
+    """Foretell every measured step again, in order; those with torch and those without know of their own like alone."""
+    found: Json = {"next_job": [], "next_step": []}
+    for with_torch in (True, False):
+        seen = [each for each in measurements if bool(each.encoder) == with_torch]
+        done = sum(each.kind == CALIBRATION for each in seen)
+        of_job = [sum((step["kind"] not in PLAIN) == with_torch for step in job["steps"]) for job in jobs]
+        for count in of_job:
+            for ahead in range(count):
+                found["next_job"].append(_foretold(seen[done + ahead], seen[:done], 1 + ahead))
+                found["next_step"].append(_foretold(seen[done + ahead], seen[: done + ahead], 1))
+            done += count
+    return {
+        name: {"seconds": summed_up(seconds for seconds, _ in pairs), "peak": summed_up(peak for _, peak in pairs)}
+        for name, pairs in found.items()
+    }
+
+
+def _foretold(step: Seen, before: list[Seen], ahead: int) -> tuple[Json | None, Json | None]:
+    """Return the seconds and the peak of a measured step beside what is foretold of it."""
+    newest, with_torch = tuple(reversed(before)), bool(step.encoder)
+    log = Log(step.device, True, newest if with_torch else (), () if with_torch else newest)
+    found = Forecast(log, step.encoder, step.size).of(step.kind, step.work, with_torch=with_torch, ahead=ahead)
+    seconds, peak = (band and band._asdict() for band in (found.seconds, found.peak_bytes))
+    return compared(seconds, step.seconds), compared(peak, step.peak_bytes)
+
+
+def stored(measurements: list[Seen]) -> list[Json]:
+    """Return measurements as JSON; `loaded` is the way back."""
+    return [{**asdict(each), "size": each.size and each.size._asdict()} for each in measurements]
+
+
+def loaded(measurements: list[Json]) -> list[Seen]:
+    """Return stored measurements."""
+    return [
+        Seen(**{**each, "work": Work(**each["work"]), "size": Size(**each["size"]) if each["size"] else None})
+        for each in measurements
+    ]
+
+
+def machine(device: str | None) -> Json:
+    """Describe this machine."""
+    return {
+        "device": device,
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+    }
+
+
+def run_all(given: argparse.Namespace) -> Json:
+    """Run all jobs that fit; return all of it."""
     began = time.monotonic()
     jobs: list[Json] = []
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
         with EmbeddedStack(home, port=0) as stack, Client(stack.url, stack.key) as client:
-            ids = upload(client, given.data, Path(scratch))
-            first = request_of(JOBS[0], ids), JOBS[0]["config"]
+            ids = upload(client, given.data, given.times, Path(scratch))
+            wanted = [job for job in JOBS[: given.jobs] if {job["primary"], *job["auxiliary"]} <= set(ids)]
+            first = request_of(wanted[0], ids), wanted[0]["config"]
             waited = calibrated(client, *first)
             database = Database(f"sqlite:///{home / 'fastmtl.sqlite3'}")
             device = client.estimate(**first[0], config=first[1])["device"]
-            for job in JOBS:
+            for job in wanted:
                 request = request_of(job, ids)
-                expected = client.estimate(**request, config=job["config"])["seconds"]["expected"]
-                if time.monotonic() - began + expected > given.limit_seconds:
+                longest = client.estimate(**request, config=job["config"])["seconds"]["high"]
+                if time.monotonic() - began + longest > given.limit_seconds:
                     continue
                 jobs.append(run(client, database, job, request))
                 shown = ("primary", "auxiliary", "basis", "load", "seconds", "peak_bytes")
                 print(json.dumps({key: jobs[-1][key] for key in shown}), flush=True)
+            measurements = measured(database)
             database.close()
-    found = {
+    return {
         "summary": summary(jobs),
-        "skipped": len(JOBS) - len(jobs),
+        "skipped": len(wanted) - len(jobs),
         "seconds": round(time.monotonic() - began, 1),
         "calibration_seconds": waited,
-        "machine": {"device": device, "cores": os.cpu_count()},
+        "data": "GLUE" if given.data else "examples",
+        "times": given.times,
+        "machine": machine(device),
         "jobs": jobs,
+        "measurements": stored(measurements),
     }
+
+
+def main() -> None:
+    """Run all jobs that fit, print and store; or look once more at what is stored."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of GLUE; without it the examples are taken")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--limit-seconds", type=float, default=1000, help="begin no job that may end later")
+    parser.add_argument("--jobs", type=int, default=len(JOBS), help="take the first so many")
+    parser.add_argument("--times", type=float, default=1.0, help="take so many times the rows of a GLUE task")
+    parser.add_argument(
+        "--replay", action="store_true", help="foretell the measurements in --output again, and add how that went"
+    )
+    given = parser.parse_args()
+    if given.replay:
+        found = json.loads(given.output.read_text())
+        found["summary"]["replayed"] = replayed(found["jobs"], loaded(found["measurements"]))
+    else:
+        found = run_all(given)
     given.output.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["summary"], indent=1))
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,11 @@ def test_its_memory_is_that_of_its_costs_and_its_machine_the_processor(plain: tu
     result, costs = plain
     told = Told.model_validate(result[MEASURED])
     assert (told.peak_bytes, told.device, told.precision, told.size) == (costs["bytes"], processor_name(), None, None)
+
+
+def test_a_process_is_as_old_as_its_parent_sees_it_whatever_the_time_of_day():
+    program = "from worker.measuring import seconds_since_start as s; import time; time.time = lambda: 0; print(s())"
+    began = time.monotonic()
+    told = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+    took = time.monotonic() - began
+    assert 0 < told <= took + 0.02  # a tick of /proc/PID/stat is 0.01 seconds
