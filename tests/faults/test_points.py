@@ -11,11 +11,13 @@ from points import POINTS
 from results import record, stopwatch
 
 CASES = [pytest.param(point, stack, id=f"{point.number}-{stack}") for point in POINTS for stack in point.stacks]
+EVERY_TIME = {"1-embedded", "1-full", "2-full", "3-full", "5-embedded", "6-embedded"}
+"""Short forms that `make test` runs; the others take as long, and `make test-slow` runs those. From point 7 on, and for
+point 4, the tests of the files concerned are short forms too.
+"""
 SHORT_CASES = [
-    pytest.param(*case.values, id=case.id, marks=() if case.values[0].number == 1 else pytest.mark.slow)
-    for case in CASES
+    pytest.param(*case.values, id=case.id, marks=() if case.id in EVERY_TIME else pytest.mark.slow) for case in CASES
 ]
-"""All but the first take minutes even in short, and together more than all other tests: `make test-slow` runs those."""
 SHARE = "FASTMTL_TEST_FAULTS_SHARE"
 """Share of the full form that `faults` runs; below one nothing is published."""
 
