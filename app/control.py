@@ -12,7 +12,7 @@ from app.db import Database
 from app.errors import Conflict, NotFound
 from app.failpoints import reach
 from app.jobs import Jobs
-from app.models import Dataset, Job, JobDataset, Status
+from app.models import Dataset, Job, JobDataset, PartialUpload, Status
 from app.quotas import admit_job
 from app.schemas import JobReceipt
 from app.schemas_datasets import DatasetReceipt
@@ -86,6 +86,8 @@ def delete_dataset(database: Database, storage: Storage, tenant_id: uuid.UUID, d
         if users:
             named = ", ".join(str(each) for each in users[:MAX_NAMED])
             raise Conflict(f"{len(users)} jobs have this dataset; delete them first: {named}")
+        # Else its upload in parts would stand there as one that is not a dataset yet, and count.
+        session.execute(delete(PartialUpload).where(PartialUpload.dataset_id == dataset_id))
         session.execute(delete(Dataset).where(Dataset.id == dataset_id))
     path = storage.path(dataset.storage_key)
     stored_bytes = path.stat().st_size if path.exists() else 0

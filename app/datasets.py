@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 from sqlalchemy import exists, select
@@ -38,12 +39,15 @@ FORMATS = {
 }
 SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JSONL, "parquet": FileFormat.PARQUET}
 MULTIPART = "multipart/form-data"
-
-
 PREFIX = "datasets/"
 
-Also = Callable[[Session, uuid.UUID], None]
-"""What else is written in the transaction that makes a dataset known; raises where it is not to be."""
+
+class Origin(NamedTuple):
+    """The upload in parts that a dataset is made of."""
+
+    upload_id: uuid.UUID
+    settle: Callable[[Session, uuid.UUID], None]
+    """Writes down which dataset it became, in the transaction that makes that known; raises where it is not to be."""
 
 
 class Datasets:
@@ -81,10 +85,12 @@ class Datasets:
             said = merged(options, received, content_type)
             return await self._adopt(tenant_id, dataset_id, received, said, folder, None)
 
-    async def adopt(self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, also: Also) -> DatasetOut:
+    async def adopt(
+        self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, origin: Origin
+    ) -> DatasetOut:
         """Keep a file that is on disk as a dataset; it stays where it is. Raises as `receive`."""
         async with in_thread(self._storage.incoming()) as folder:
-            return await self._adopt(tenant_id, uuid.uuid4(), received, options, folder, also)
+            return await self._adopt(tenant_id, uuid.uuid4(), received, options, folder, origin)
 
     def check_length(self, length: int, *, of_file: bool = True) -> None:
         """Refuse what will not fit before it is sent. Raises BodyTooLarge, or OSError where the disk is full."""
@@ -138,16 +144,16 @@ class Datasets:
         received: Received,
         options: UploadOptions,
         folder: Path,
-        also: Also | None,
+        origin: Origin | None,
     ) -> DatasetOut:
         """Check the file's digest, make it canonical in the folder, and keep that."""
         check_sha256(options.sha256, received.sha256)
         canonical = folder / "data.parquet"
         summary = await self._parser.read(received.path, canonical, _reading(options))
         dataset = _dataset(tenant_id, dataset_id, summary, received, options)
-        return await asyncio.to_thread(self._keep, dataset, canonical, also)
+        return await asyncio.to_thread(self._keep, dataset, canonical, origin)
 
-    def _keep(self, dataset: Dataset, canonical: Path, also: Also | None) -> DatasetOut:
+    def _keep(self, dataset: Dataset, canonical: Path, origin: Origin | None) -> DatasetOut:
         """Put the canonical file into storage, then the row that makes it known.
 
         The file has a folder of its own: a second attempt at the same dataset does not touch the first one's.
@@ -157,11 +163,12 @@ class Datasets:
         try:
             self._storage.put(canonical, dataset.storage_key)
             with self._database.transaction() as session:
-                admit_upload(session, self._settings, dataset.tenant_id, dataset.source_bytes, dataset.rows)
+                size, upload_id = dataset.source_bytes, origin.upload_id if origin else None
+                admit_upload(session, self._settings, dataset.tenant_id, size, dataset.rows, upload_id)
                 session.add(dataset)
                 session.flush()
-                if also is not None:
-                    also(session, dataset.id)
+                if origin is not None:
+                    origin.settle(session, dataset.id)
         except BaseException as error:
             self._storage.delete_prefix(prefix)
             again = isinstance(error, IntegrityError | QuotaExceeded)

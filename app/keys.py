@@ -156,16 +156,25 @@ class Keys:
     ) -> NewKey:
         """Make a key like this one, for as long as this one was made for; this one ends when `overlap` is over.
 
-        Raises NotFound, Conflict for a key that has ended, AnswerNotKept where the new one is there already.
+        That end stands: a key is replaced once, so nobody who was told when it ends is surprised, and the life of a key
+        is always counted from what it was made for. To end it sooner it is revoked. Raises NotFound, Conflict for a key
+        that was replaced or has ended, AnswerNotKept where the new one is there already.
         """
         at = self._clock()
         with self._database.transaction() as session:
+            tenants.lock(session, tenant_id)  # of two rotations at once one makes a key
             old = _get(session, tenant_id, key_id)
+            _check_new(session, new_id)
+            if old.replaced_by is not None:
+                raise Conflict(
+                    f"this key was replaced by the key {old.replaced_by}: rotate that one, or make a new one"
+                )
             if not old.counts(at):
                 raise Conflict("this key has ended; make a new one")
             lasts = old.expires_at - old.created_at if old.expires_at else None
             new = self._add(session, tenant_id, old.name, Scope(old.scope), at + lasts if lasts else None, new_id)
             old.expires_at = min(at + overlap, old.expires_at or at + overlap)
+            old.replaced_by = new.record.id
             return new
 
     def tenant(self, name: str, *, make: bool = False) -> Tenant:
@@ -215,8 +224,7 @@ class Keys:
         expires_at: datetime | None,
         key_id: uuid.UUID | None = None,
     ) -> NewKey:
-        if key_id is not None and session.get(ApiKey, key_id) is not None:
-            raise AnswerNotKept(f"the key {key_id} was made, and what it is was told once: rotate it, or revoke it")
+        _check_new(session, key_id)
         prefix = _random(PREFIX_LENGTH)
         body = f"{MARK}_{prefix}_{_random(SECRET_LENGTH)}"
         text = body + _checksum(body)
@@ -243,6 +251,12 @@ def _get(session: Session, tenant_id: uuid.UUID, key_id: uuid.UUID) -> ApiKey:
     if key is None or key.tenant_id != tenant_id:
         raise NotFound(f"there is no key {key_id}")
     return key
+
+
+def _check_new(session: Session, key_id: uuid.UUID | None) -> None:
+    """Raise AnswerNotKept where a key of that id is there."""
+    if key_id is not None and session.get(ApiKey, key_id) is not None:
+        raise AnswerNotKept(f"the key {key_id} was made, and what it is was told once: rotate it, or revoke it")
 
 
 def _other_admin(session: Session, key: ApiKey, at: datetime) -> bool:

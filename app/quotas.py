@@ -1,5 +1,8 @@
 """How much a tenant may have: bytes and rows of its datasets, jobs that are not over.
 
+An upload in parts counts with the bytes that were declared from its beginning until it is given up, refused or swept:
+else a disk could be filled with uploads that never end. Once it is a dataset, that counts in its place.
+
 What it has is counted in the transaction that adds to it, while the tenant is locked: two that would pass alone do not
 pass together.
 """
@@ -14,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import tenants
 from app.errors import QuotaExceeded, TooManyJobs
-from app.models import Dataset, Job, Status, Tenant
+from app.models import Dataset, Job, PartialUpload, Status, Tenant
 from app.settings import Settings
 
 RETRY_SECONDS = 30
@@ -43,22 +46,32 @@ class Quotas(NamedTuple):
 
 def quotas_of(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Quotas:
     """Count what a tenant has."""
-    return _count(session, settings, session.get_one(Tenant, tenant_id))
+    return _count(session, settings, session.get_one(Tenant, tenant_id), _unfinished(session, tenant_id))
 
 
 def foresee_upload(session: Session, settings: Settings, tenant_id: uuid.UUID, size: int) -> None:
     """Refuse an upload that will not fit, before it comes: `size` bytes at least. Raises QuotaExceeded."""
-    _refuse_upload(quotas_of(session, settings, tenant_id), size, rows=1)
+    _refuse_upload(session, settings, session.get_one(Tenant, tenant_id), size, rows=1)
 
 
-def admit_upload(session: Session, settings: Settings, tenant_id: uuid.UUID, size: int, rows: int) -> None:
-    """Let the transaction add a dataset. Raises QuotaExceeded."""
-    _refuse_upload(_count(session, settings, tenants.lock(session, tenant_id)), size, rows)
+def admit_upload(
+    session: Session,
+    settings: Settings,
+    tenant_id: uuid.UUID,
+    size: int,
+    rows: int = 1,
+    upload_id: uuid.UUID | None = None,
+) -> None:
+    """Let the transaction add a dataset, in the place of the upload in parts that it is made of, or such an upload.
+
+    Raises QuotaExceeded.
+    """
+    _refuse_upload(session, settings, tenants.lock(session, tenant_id), size, rows, upload_id)
 
 
 def admit_job(session: Session, settings: Settings, tenant_id: uuid.UUID) -> None:
     """Let the transaction add a job that is not over, or bring one back. Raises TooManyJobs."""
-    used, limit = _count(session, settings, tenants.lock(session, tenant_id)).live_jobs
+    used, limit = _count(session, settings, tenants.lock(session, tenant_id), 0).live_jobs
     if limit is not None and used >= limit:
         raise TooManyJobs(
             f"{used:,} jobs are not over, and the quota is {limit:,} at once; wait for one to end, or cancel one",
@@ -68,24 +81,39 @@ def admit_job(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Non
         )
 
 
-def _refuse_upload(quotas: Quotas, size: int, rows: int) -> None:
+def _refuse_upload(
+    session: Session, settings: Settings, tenant: Tenant, size: int, rows: int, upload_id: uuid.UUID | None = None
+) -> None:
+    unfinished = _unfinished(session, tenant.id, upload_id)
+    quotas = _count(session, settings, tenant, unfinished)
     for name, quota, more in (("bytes", quotas.bytes, size), ("rows", quotas.rows, rows)):
         if quota.limit is not None and not quota.has_room(more):
+            counted = (
+                f" ({unfinished:,} of them declared for unfinished uploads)" if unfinished and name == "bytes" else ""
+            )
             raise QuotaExceeded(
-                f"the datasets hold {quota.used:,} of {quota.limit:,} {name}, and {more:,} more do not fit; delete "
-                "datasets that are no longer needed, or ask the operator for a larger quota",
+                f"the datasets hold {quota.used:,} of {quota.limit:,} {name}{counted}, and {more:,} more do not fit; "
+                "delete datasets that are no longer needed, or ask the operator for a larger quota",
                 name,
                 quota.used,
                 quota.limit,
             )
 
 
-def _count(session: Session, settings: Settings, tenant: Tenant) -> Quotas:
+def _unfinished(session: Session, tenant_id: uuid.UUID, but: uuid.UUID | None = None) -> int:
+    """Return the bytes that uploads in parts declared which are neither a dataset nor refused, all `but` one."""
+    declared = select(func.coalesce(func.sum(PartialUpload.bytes), 0)).where(
+        PartialUpload.tenant_id == tenant_id, PartialUpload.dataset_id.is_(None), PartialUpload.error.is_(None)
+    )
+    return int(session.execute(declared if but is None else declared.where(PartialUpload.id != but)).scalar_one())
+
+
+def _count(session: Session, settings: Settings, tenant: Tenant, unfinished: int) -> Quotas:
     kept = select(func.coalesce(func.sum(Dataset.source_bytes), 0), func.coalesce(func.sum(Dataset.rows), 0))
     size, rows = session.execute(kept.where(Dataset.tenant_id == tenant.id)).one()
     live = select(func.count()).select_from(Job).where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))
     return Quotas(
-        Quota(int(size), _first(tenant.max_bytes, settings.quota_bytes)),
+        Quota(int(size) + unfinished, _first(tenant.max_bytes, settings.quota_bytes)),
         Quota(int(rows), _first(tenant.max_rows, settings.quota_rows)),
         Quota(session.execute(live).scalar_one(), _first(tenant.max_live_jobs, settings.quota_live_jobs)),
     )

@@ -73,6 +73,7 @@ class KeyOut(Record):
     expires_at: datetime | None = Field(description="When it ends; null if never.", examples=[TIME_EXAMPLE])
     revoked_at: datetime | None = Field(description="When it was revoked.", examples=[None])
     used_at: datetime | None = Field(description="When it was last used, to the minute.", examples=[TIME_EXAMPLE])
+    replaced_by: uuid.UUID | None = Field(description="The key that it was rotated to.", examples=[None])
 
 
 class NewKeyOut(KeyOut):
@@ -102,7 +103,7 @@ class QuotaOut(Record):
 class QuotasOut(Record):
     """The quotas of a tenant."""
 
-    bytes: QuotaOut = Field(description="Bytes of uploads that are kept.")
+    bytes: QuotaOut = Field(description="Bytes of uploads that are kept, and that were declared for unfinished ones.")
     rows: QuotaOut = Field(description="Rows of datasets.")
     live_jobs: QuotaOut = Field(description="Jobs that are not over.")
 

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
         description="Requests that a key may send, and an address without a key that counts: 600/minute; or 'off'.",
     )
     quota_bytes: int | None = Field(
-        None, ge=0, description="Bytes of uploads that a tenant may keep, unless it has a quota of its own."
+        None,
+        ge=0,
+        description="Bytes of uploads, unfinished ones too, that a tenant may keep, unless it has its own quota.",
     )
     quota_rows: int | None = Field(None, ge=0, description="Rows that a tenant may keep, unless it has its own quota.")
     quota_live_jobs: int | None = Field(
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
+    max_json_bytes: int = Field(MIB, ge=1, description="Largest accepted body that is JSON and no upload, bytes.")
     spare_bytes: int = Field(
         256 * MIB, ge=0, description="Room on the disk that uploads leave free for the database and workers, bytes."
     )

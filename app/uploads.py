@@ -18,26 +18,18 @@ from typing import NamedTuple
 
 import structlog
 from sqlalchemy import and_, delete, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
 from app.clock import now
-from app.datasets import Datasets
+from app.datasets import Datasets, Origin
 from app.db import Database
-from app.errors import (
-    ApiError,
-    BodyTooLarge,
-    Conflict,
-    DigestMismatch,
-    Gone,
-    KeptProblem,
-    NotFound,
-    Stalled,
-)
+from app.errors import ApiError, BodyTooLarge, Conflict, DigestMismatch, Gone, KeptProblem, NotFound, Stalled
 from app.holds import Hold, Holds, locked
 from app.models import Json, PartialUpload
 from app.partial import BeingWritten, PartialFile
 from app.problems import problem_of
+from app.quotas import admit_upload
 from app.receive import Received, patiently
 from app.schemas_uploads import UploadOptions, UploadState
 from app.settings import Settings
@@ -114,15 +106,21 @@ class Uploads:
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def create(
-        self, tenant_id: uuid.UUID, length: int, options: UploadOptions, metadata: str | None, first: Part | None
+        self,
+        tenant_id: uuid.UUID,
+        length: int,
+        options: UploadOptions,
+        metadata: str | None,
+        first: Part | None,
+        upload_id: uuid.UUID,
     ) -> Upload:
-        """Create an upload of so many bytes, and write its first part.
+        """Create an upload of so many bytes, unless that id is there, and write its first part.
 
-        Raises BodyTooLarge, InvalidDataset for an empty file, OSError for a full disk, and what `append` does. Where
-        the first part is cut nothing stays: the client was not told where to go on.
+        Raises BodyTooLarge, InvalidDataset for an empty file, QuotaExceeded, OSError for a full disk, and as `append`.
+        Where the first part is cut nothing stays: the client was not told where to go on.
         """
-        upload = await asyncio.to_thread(self._create, tenant_id, length, options, metadata)
-        if first is None:
+        upload = await asyncio.to_thread(self._create, tenant_id, length, options, metadata, upload_id)
+        if first is None or upload.offset > first.offset:
             return upload
         try:
             return await self.append(tenant_id, upload.id, first)
@@ -130,14 +128,26 @@ class Uploads:
             await asyncio.to_thread(self.delete, tenant_id, upload.id)
             raise
 
-    def _create(self, tenant_id: uuid.UUID, length: int, options: UploadOptions, metadata: str | None) -> Upload:
+    def _create(
+        self, tenant_id: uuid.UUID, length: int, options: UploadOptions, metadata: str | None, upload_id: uuid.UUID
+    ) -> Upload:
         if length == 0:
             raise InvalidDataset([Problem("the file is empty: a header and rows, or lines of JSON, are needed")])
-        self._datasets.check_length(length)
-        self._datasets.foresee(tenant_id, length)
+        with self._database.reading() as session:
+            known = session.get(PartialUpload, upload_id)
+        if known is None:
+            self._datasets.check_length(length)
+            self._add(tenant_id, length, options, metadata, upload_id)
+        if known is None or not _is_settled(known):
+            self._file(upload_id).create()  # after the row: a folder without one is nobody's
+        return self.show(tenant_id, upload_id)
+
+    def _add(
+        self, tenant_id: uuid.UUID, length: int, options: UploadOptions, metadata: str | None, upload_id: uuid.UUID
+    ) -> None:
         at = self._clock()
         record = PartialUpload(
-            id=uuid.uuid4(),
+            id=upload_id,
             tenant_id=tenant_id,
             bytes=length,
             options=options.model_dump(mode="json", exclude_none=True),
@@ -145,10 +155,9 @@ class Uploads:
             created_at=at,
             expires_at=at + self._expiry,
         )
-        with self._database.transaction() as session:
+        with suppress(IntegrityError), self._database.transaction() as session:  # it was made at the same moment
+            admit_upload(session, self._settings, tenant_id, length)
             session.add(record)
-        self._file(record.id).create()  # after the row: a folder without one is nobody's
-        return self.show(tenant_id, record.id)
 
     def show(self, tenant_id: uuid.UUID, upload_id: uuid.UUID) -> Upload:
         """Return an upload as it stands. Raises NotFound, also once it expired or its dataset was deleted."""
@@ -295,7 +304,7 @@ class Uploads:
                 hold.tenant_id,
                 received,
                 hold.options,
-                also=lambda session, dataset_id: self._holds.settle(session, hold, dataset_id),
+                Origin(hold.upload_id, lambda session, dataset_id: self._holds.settle(session, hold, dataset_id)),
             )
         except (InvalidDataset, DigestMismatch) as error:
             await asyncio.to_thread(self._holds.refuse, hold, problem_of(error))

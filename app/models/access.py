@@ -48,6 +48,8 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
     """When it was last used, to the minute."""
+    replaced_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"))
+    """The key that it was rotated to: it then ends as was said, and is not rotated again."""
 
     tenant: Mapped[Tenant] = relationship(back_populates="keys")
 

@@ -17,7 +17,7 @@ SENTENCES = {
     409: "The state that it is in does not allow it.",
     410: "It is not there any more.",
     412: "The client speaks another version of tus than 1.0.0.",
-    413: "The body is larger than an upload may be, or than was declared.",
+    413: "The body is larger than it may be, or than was declared.",
     415: "The body of a part has another media type than application/offset+octet-stream.",
     416: "The file has none of the bytes that Range asks for.",
     422: "Something in the request is wrong; `errors` names the field, and for files the row.",

@@ -61,7 +61,12 @@ def rotate_key(
     response: Response,
     request: RotateRequest | None = None,
 ) -> NewKeyOut:
-    """Make a key like this one, to be used instead; this one still counts for a while and then ends by itself."""
+    """Make a key like this one, to be used instead; this one still counts for a while and then ends by itself.
+
+    The new key lasts as long as this one was made for, from now on. This one is shown with `replaced_by` and its end,
+    which no further rotation moves: a key that was replaced is not rotated again (409, which names the newer key). To
+    end it sooner, revoke it.
+    """
     response.headers["Cache-Control"] = NOWHERE
     overlap = timedelta(hours=(request or RotateRequest()).overlap_hours)
     return show_new_key(parts.keys.rotate(caller.tenant_id, key_id, overlap, made))

@@ -2,7 +2,8 @@
 
 A POST may carry an Idempotency-Key: it is then done once however often it is sent, and answered the same each time.
 A GET of JSON has a weak ETag, and is answered 304 where If-None-Match names that. Both hold for whatever a caller's key
-is asked for, and are written into the OpenAPI, so that a new route has them without a line of its own.
+is asked for. A body of JSON has a largest size. All is written into the OpenAPI, so that a new route has it without a
+line of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from app.idempotency import IdempotentAnswers
 from app.keys import Caller
 from app.keys import Scope as KeyScope
 from app.routes.answers import problems
+from app.routes.bounded import read_ahead
 from app.routes.exchange import KEY_HEADER, MAX_KEY_LENGTH, Exchange
 from app.state import State
 
@@ -47,6 +49,7 @@ KEY_PARAMETER = {
 IN_FLIGHT = "The first request under this Idempotency-Key is still being answered, or its answer was given once."
 REUSED = "The Idempotency-Key stands for another request."
 BAD_KEY = "The Idempotency-Key is none."
+TOO_LARGE = "The body is larger than one of JSON may be."
 KNOWN_PARAMETER = {
     "name": "If-None-Match",
     "in": "header",
@@ -62,6 +65,8 @@ class ServiceRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
         super().__init__(path, endpoint, **options)
+        if self.body_field is not None:
+            self.responses = _with_problem(self.responses, 413, TOO_LARGE)
         if self._takes_keys:
             for status, told in ((400, BAD_KEY), (409, IN_FLIGHT), (422, REUSED)):
                 self.responses = _with_problem(self.responses, status, told)
@@ -73,6 +78,9 @@ class ServiceRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; one under an Idempotency-Key once."""
         request = Request(scope, receive)
+        if self.body_field is not None:
+            receive = await read_ahead(request, request.app.state.parts.settings.max_json_bytes)
+            request = Request(scope, receive)
         if not self._takes_keys or request.method != "POST" or KEY_HEADER not in request.headers:
             await super().handle(scope, receive, send)
             return

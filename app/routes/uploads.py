@@ -17,7 +17,7 @@ from app import tus
 from app.auth import Reader, Writer
 from app.errors import BodyTooLarge, UnknownTusVersion, WrongMediaType
 from app.routes.answers import problems
-from app.routes.route import ServiceRoute
+from app.routes.route import ResourceId, ServiceRoute
 from app.schemas import Problem
 from app.schemas_uploads import UploadOut
 from app.state import Parts
@@ -135,6 +135,7 @@ async def create_upload(
     request: Request,
     parts: Parts,
     caller: Writer,
+    made: ResourceId,
     upload_length: Length,
     upload_metadata: Metadata = None,
     content_type: ContentType = None,
@@ -143,13 +144,15 @@ async def create_upload(
 ) -> Response:
     """Declare a file of so many bytes; with a body of type `application/offset+octet-stream` its first part comes too.
 
-    What it is and how it is to be read stands in `Upload-Metadata`.
+    What it is and how it is to be read stands in `Upload-Metadata`. The declared bytes count to the tenant's quota
+    until the upload is a dataset, is refused or given up, or expires. Where an attempt before under this
+    Idempotency-Key was cut off, `Upload-Offset` says where to go on.
     """
     options = tus.parse_metadata(upload_metadata or "")
     first = None
     if content_type == tus.PART and content_length != 0:
         first = _part(request, 0, upload_length, content_type, content_length, upload_checksum)
-    upload = await parts.uploads.create(caller.tenant_id, upload_length, options, upload_metadata, first)
+    upload = await parts.uploads.create(caller.tenant_id, upload_length, options, upload_metadata, first, made)
     return _answer(upload, 201, {"Location": f"{PREFIX}/{upload.id}"})
 
 

@@ -239,6 +239,39 @@ def test_a_key_without_an_end_is_followed_by_one_without(world: World):
     assert (made.record.expires_at, world.record(old_id).counts(NOON)) == (None, False)
 
 
+def test_a_key_is_replaced_once_and_its_announced_end_stands(world: World):
+    _, old_id = world.make(Scope.WRITE)
+    made = world.keys.rotate(world.ada, old_id, timedelta(hours=24))
+    world.clock.turn(60)
+    for overlap in (timedelta(), timedelta(days=20)):
+        with pytest.raises(Conflict, match=f"replaced by the key {made.record.id}: rotate that one"):
+            world.keys.rotate(world.ada, old_id, overlap)
+    assert (world.record(old_id).expires_at, world.record(old_id).replaced_by) == (NOON + DAY, made.record.id)
+    assert (world.record(made.record.id).expires_at, len(world.keys.page(world.ada, 10, None).items)) == (None, 2)
+
+
+def test_every_key_of_a_chain_of_rotations_lasts_as_long_as_the_first_was_made_for(world: World):
+    _, first = world.make(expires_at=NOON + 90 * DAY)
+    second = world.keys.rotate(world.ada, first, timedelta(hours=1)).record.id
+    world.clock.turn(DAY.total_seconds())
+    third = world.keys.rotate(world.ada, second, timedelta(hours=1)).record.id
+    ends = [world.record(each).expires_at for each in (first, second, third)]
+    assert ends == [NOON + timedelta(hours=1), NOON + DAY + timedelta(hours=1), NOON + 91 * DAY]
+
+
+def test_of_two_rotations_of_one_key_at_once_one_makes_a_key(world: World):
+    _, key_id = world.make()
+    told = at_once([lambda: world.keys.rotate(world.ada, key_id, DAY)] * 2)
+    assert sorted(type(each).__name__ for each in told) == ["Conflict", "NewKey"]
+
+
+def test_a_rotation_that_is_done_again_by_its_id_says_that_it_was_done(world: World):
+    _, key_id = world.make()
+    world.keys.rotate(world.ada, key_id, timedelta(), uuid.UUID(int=7))
+    with pytest.raises(AnswerNotKept, match="the key 00000000-0000-0000-0000-000000000007 was made"):
+        world.keys.rotate(world.ada, key_id, timedelta(), uuid.UUID(int=7))
+
+
 @pytest.mark.parametrize("ended", ["revoked", "expired"])
 def test_a_key_that_has_ended_is_not_rotated(world: World, ended: str):
     _, key_id = world.make(Scope.READ, NOON + DAY)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
 from lives import TRAIN, Bell
 from service import CSV, Api, api, many
 from sqlalchemy import select
@@ -19,14 +21,16 @@ from app.datasets import Datasets
 from app.db import Database
 from app.errors import ApiError
 from app.jobs import Jobs
-from app.models import Dataset, Job
+from app.models import Dataset, Job, PartialUpload
 from app.quotas import Quota, admit_job, quotas_of
 from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 from app.storage import Storage
+from app.uploads import Uploads
 
 BYTES = len(CSV)
 ROWS = 3
+TUS = {"Tus-Resumable": "1.0.0"}
 
 
 def refusal(answer) -> tuple[int, str, dict]:
@@ -91,17 +95,65 @@ def test_where_nothing_fits_any_more_no_upload_is_read(tmp_path: Path, quota: st
         assert refusal(form)[1] == "quota-exceeded"
 
 
-def test_an_upload_in_parts_counts_when_it_is_declared_and_when_it_is_whole(tmp_path: Path):
-    with api(tmp_path, quota_bytes=2 * BYTES - 1) as client:
+def begin(client: TestClient, length: int = BYTES) -> Response:
+    return client.post("/v1/uploads", headers={**TUS, "Upload-Length": str(length)})
+
+
+def send(client: TestClient, path: str, content: str) -> Response:
+    part = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    return client.patch(path, headers=part, content=content)
+
+
+def used_bytes(client: TestClient) -> int:
+    return client.get("/v1/keys/self").json()["quotas"]["bytes"]["used"]
+
+
+def test_an_unfinished_upload_counts_with_what_it_declared_and_once_it_is_whole_as_its_dataset(tmp_path: Path):
+    with api(tmp_path, quota_bytes=2 * BYTES) as client:
         service = Api(client, tmp_path)
-        told = {"Tus-Resumable": "1.0.0", "Upload-Length": str(BYTES)}
-        begun = client.post("/v1/uploads", headers=told)
+        path = begin(client).headers["Location"]
         service.upload()
-        part = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
-        whole = client.patch(begun.headers["Location"], headers=part, content=CSV)
-        another = client.post("/v1/uploads", headers=told)
-        assert [refusal(each)[:2] for each in (whole, another)] == [(403, "quota-exceeded")] * 2
-        assert len(client.get("/v1/datasets").json()["items"]) == 1
+        full = f"the datasets hold {2 * BYTES} of {2 * BYTES} bytes ({BYTES} of them declared for unfinished uploads)"
+        refused = [refusal(each) for each in (begin(client, 1), client.post("/v1/datasets", content="x"))]
+        told = f"{full}, and 1 more do not fit; delete datasets that are no longer needed, or ask the operator for a "
+        problem = {"message": f"{told}larger quota", "field": "bytes", "used": 2 * BYTES, "limit": 2 * BYTES}
+        assert refused == [(403, "quota-exceeded", problem)] * 2
+        assert (send(client, path, CSV).status_code, used_bytes(client)) == (204, 2 * BYTES)
+
+
+def test_an_upload_in_parts_with_more_rows_than_the_quota_is_refused_when_it_is_whole(tmp_path: Path):
+    with api(tmp_path, quota_rows=ROWS - 1) as client:
+        Api(client, tmp_path)
+        whole = send(client, begin(client).headers["Location"], CSV)
+        assert refusal(whole)[:2] == (403, "quota-exceeded")
+        assert client.get("/v1/datasets").json()["items"] == []
+
+
+def expire(service: Api, path: str) -> None:
+    with service.parts.database.transaction() as session:
+        session.get_one(PartialUpload, uuid.UUID(path.rpartition("/")[2])).expires_at = datetime(2026, 1, 1, tzinfo=UTC)
+    service.parts.uploads.sweep()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda service, path: service.client.delete(path, headers=TUS), id="given up"),
+        pytest.param(lambda service, path: send(service.client, path, "x" * BYTES), id="refused"),
+        pytest.param(expire, id="expired"),
+        pytest.param(
+            lambda service, path: service.client.delete(send(service.client, path, CSV).headers["FastMTL-Dataset"]),
+            id="its dataset deleted",
+        ),
+    ],
+)
+def test_an_upload_in_parts_that_ended_counts_no_more(tmp_path: Path, end: Callable[[Api, str], object]):
+    with api(tmp_path, quota_bytes=BYTES) as client:
+        service = Api(client, tmp_path)
+        path = begin(client).headers["Location"]
+        assert (begin(client).status_code, used_bytes(client)) == (403, BYTES)
+        end(service, path)
+        assert (used_bytes(client), begin(client).status_code) == (0, 201)
 
 
 def test_as_many_jobs_as_may_be_at_once_and_no_more(tmp_path: Path):
@@ -144,8 +196,9 @@ class World:
     """Two tenants of one database, and what they do at the same moment."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self.database, self.settings = database, Settings(quota_rows=100, quota_live_jobs=1)
+        self.database, self.settings = database, Settings(quota_rows=100, quota_live_jobs=1, quota_bytes=10_000)
         self.datasets = Datasets(database, Storage(folder), self.settings)
+        self.uploads = Uploads(database, Storage(folder), self.datasets, self.settings)
         self.jobs = Jobs(database, Bell(), self.settings)
         with database.transaction() as session:
             self.ada, self.eve = (tenants.add(session, name, datetime.now(UTC)).id for name in ("ada", "eve"))
@@ -156,6 +209,9 @@ class World:
 
         received = self.datasets.receive(tenant_id, stream(), {}, "text/csv", UploadOptions(), uuid.uuid4())
         return asyncio.run(received)
+
+    def begin(self, tenant_id: uuid.UUID) -> object:
+        return asyncio.run(self.uploads.create(tenant_id, 6_000, UploadOptions(), None, None, uuid.uuid4()))
 
     def submit(self, tenant_id: uuid.UUID) -> object:
         job = Job(id=uuid.uuid4(), tenant_id=tenant_id, name="a job", config={})
@@ -190,6 +246,16 @@ def test_of_two_uploads_at_once_that_do_not_fit_together_one_is_taken(database: 
         assert quotas_of(session, world.settings, world.ada).rows == Quota(60, 100)
     files = [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]
     assert [str(path.relative_to(tmp_path / "storage")) for path in files] == list(kept)
+
+
+def test_of_two_uploads_in_parts_that_are_declared_at_once_and_do_not_fit_together_one_is_taken(
+    database: Database, tmp_path: Path
+):
+    world = World(database, tmp_path / "storage")
+    calls = [lambda: world.begin(world.ada)] * 2 + [lambda: world.begin(world.eve)]
+    assert at_once(*calls) == ["quota-exceeded", "taken", "taken"]
+    with database.reading() as session:
+        assert quotas_of(session, world.settings, world.ada).bytes == Quota(6_000, 10_000)
 
 
 def test_uploads_of_two_tenants_do_not_count_for_one_another(database: Database, tmp_path: Path):

@@ -20,7 +20,7 @@ from app.clock import now
 from app.errors import Conflict
 from app.keys import Scope
 from app.main import create_app
-from app.models import Dataset, IdempotentAnswer, Job
+from app.models import Dataset, IdempotentAnswer, Job, PartialUpload
 from app.routes.exchange import SMALL_BYTES, key_of
 from app.routes.route import ResourceId, ServiceRoute
 from app.settings import Settings
@@ -74,6 +74,16 @@ def test_a_dataset_is_made_once_however_it_is_sent(service: Api):
     second = post(service, "/v1/datasets?name=x", '"a"', content=iter([CSV[:10].encode(), CSV[10:].encode()]))
     assert (first.status_code, second.status_code, second.content) == (201, 201, first.content)
     assert count(service, Dataset) == 1
+
+
+def test_an_upload_in_parts_is_begun_once_and_the_answer_to_a_lost_attempt_says_where_to_go_on(service: Api):
+    said = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(CSV)), "Content-Type": "application/offset+octet-stream"}
+    first, again = (post(service, "/v1/uploads", "a", headers=said, content=CSV[:9]) for _ in range(2))
+    crash(service)
+    lost = post(service, "/v1/uploads", "a", headers=said, content=CSV[:9])
+    assert told(again) == {**told(first), "idempotent-replayed": "true"}
+    assert [(each.status_code, each.headers["Upload-Offset"]) for each in (first, lost)] == [(201, "9")] * 2
+    assert (lost.headers["Location"], count(service, PartialUpload)) == (first.headers["Location"], 1)
 
 
 def test_without_a_key_and_under_another_key_it_is_another_request(service: Api):

@@ -30,7 +30,7 @@ def test_a_key_is_shown_once(service: Api):
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     assert {**shown, "id": None, "created_at": None, "expires_at": None} == {
         **{"id": None, "name": "nightly", "prefix": made["key"][8:20], "scope": "write", "active": True},
-        **{"created_at": None, "expires_at": None, "revoked_at": None, "used_at": None},
+        **{"created_at": None, "expires_at": None, "revoked_at": None, "used_at": None, "replaced_by": None},
     }
     lasts = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
     assert abs(lasts - timedelta(days=90)) < timedelta(minutes=1)
@@ -78,10 +78,26 @@ def test_a_rotated_key_counts_for_a_while_beside_the_new_one(service: Api):
     new = service.client.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_hours": 2})
     assert (new.status_code, new.headers["Cache-Control"], new.json()["name"]) == (201, "no-store", "nightly")
     assert [status_with(service, each) for each in (old["key"], new.json()["key"])] == [200, 200]
-    at_once = service.client.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_hours": 0})
-    assert [status_with(service, each) for each in (old["key"], at_once.json()["key"])] == [401, 200]
-    again = service.client.post(f"/v1/keys/{old['id']}/rotate")
-    assert (again.status_code, again.json()["detail"]) == (409, "this key has ended; make a new one")
+    at_once = service.client.post(f"/v1/keys/{new.json()['id']}/rotate", json={"overlap_hours": 0})
+    assert [status_with(service, each) for each in (new.json()["key"], at_once.json()["key"])] == [401, 200]
+
+
+def test_a_key_that_was_replaced_is_not_rotated_again_and_is_told_by_which(service: Api):
+    old = make(service)
+    new = service.client.post(f"/v1/keys/{old['id']}/rotate").json()
+    shown = {each["id"]: each for each in service.client.get("/v1/keys").json()["items"]}
+    again = service.client.post(f"/v1/keys/{old['id']}/rotate", json={"overlap_hours": 0})
+    told = f"this key was replaced by the key {new['id']}: rotate that one, or make a new one"
+    assert (again.status_code, again.json()["detail"], shown[old["id"]]["replaced_by"]) == (409, told, new["id"])
+    assert {each["id"]: each for each in service.client.get("/v1/keys").json()["items"]} == shown
+    assert service.client.delete(f"/v1/keys/{old['id']}").json()["active"] is False
+
+
+def test_a_rotation_that_is_asked_for_again_under_its_name_is_told_that_it_was_done(service: Api):
+    old, named = make(service), {"Idempotency-Key": "abc"}
+    answers = [service.client.post(f"/v1/keys/{old['id']}/rotate", headers=named) for _ in range(2)]
+    assert [each.status_code for each in answers] == [201, 409]
+    assert answers[1].json()["type"] == "urn:fastmtl:problem:answer-not-kept"
 
 
 def test_revoking_shows_the_record_and_can_be_said_twice(service: Api):
