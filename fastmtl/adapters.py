@@ -225,7 +225,8 @@ def unit_gradients(
         unit: npt.NDArray[np.float32] = functional.normalize(found).cpu().numpy()
         return unit
 
-    portion = Portion(GRADIENT_TOKENS, "tokens", progress)
+    checkpoints = checkpoints or Checkpoints.none()
+    portion = Portion(checkpoints.at_once(GRADIENT_TOKENS), "tokens", progress)
     return compute_rows(order, compute, portion, progress, checkpoints)
 
 

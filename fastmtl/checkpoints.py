@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ from fastmtl.telling import warn
 FORMAT = 1
 """Raise it when a part of a step keeps another state than before."""
 METADATA = "fastmtl"
+SPARE_BYTES = 64 * 2**20
+"""Of the disk, left free beside a checkpoint: the database's writes must not fail for the sake of one."""
 
 
 class State(NamedTuple):
@@ -51,6 +54,7 @@ class Checkpoints:
         made_on: Json,
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         """Find what the attempt before kept.
 
@@ -62,6 +66,7 @@ class Checkpoints:
         self._made_on = made_on
         self._warn = warn
         self._clock = clock
+        self._free_bytes = free_bytes
         self._written_at = clock()
         self._number = 0
         self._could_write = True
@@ -97,13 +102,20 @@ class Checkpoints:
         """Keep no more of a part: it is done with."""
         self._parts.pop(part, None)
 
+    def at_once(self, size: int) -> int:
+        """Return how much of `size` is to be computed at once: half for every attempt that ran out of memory."""
+        return max(1, size >> self._keeping.halvings) if self._keeping else size
+
     def tick(self) -> None:
         """Write a checkpoint if one is due; to be called wherever the state of all parts is that of one moment."""
         if self._keeping and self._clock() - self._written_at >= self._keeping.seconds:
             self.write()
 
     def write(self) -> None:
-        """Write a checkpoint in place of the one before; one that cannot be written is a warning."""
+        """Write a checkpoint in place of the one before.
+
+        One that cannot be written, for want of room on the disk too, is a warning, and the one before it stays.
+        """
         if not self._keeping:
             return
         try:
@@ -121,12 +133,17 @@ class Checkpoints:
             found = state()
             facts[part] = found.facts
             for name, tensor in found.tensors.items():
-                tensors[f"{part}/{name}"] = tensor.detach().cpu().contiguous()
+                tensors[f"{part}/{name}"] = tensor.detach()
         folder.mkdir(parents=True, exist_ok=True)
+        self._check_room(folder, sum(tensor.nbytes for tensor in tensors.values()))
         partial = folder / ".partial"
         try:
             about = {"identity": self._identity, "made_on": self._made_on, "facts": facts}
-            save_file(tensors, partial, {METADATA: json.dumps(about)})
+            save_file(
+                {name: each.cpu().contiguous() for name, each in tensors.items()},
+                partial,
+                {METADATA: json.dumps(about)},
+            )
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             number = self._number + 1
@@ -136,6 +153,12 @@ class Checkpoints:
         self._number = number
         for path in complete(folder)[1:]:
             path.unlink(missing_ok=True)
+
+    def _check_room(self, folder: Path, needed: int) -> None:
+        """Raise OSError where a checkpoint of so many bytes would leave the disk too full."""
+        free = self._free_bytes(folder)
+        if needed + SPARE_BYTES > free:
+            raise OSError(f"it takes {needed / 2**20:,.1f} MiB, and of the disk {free / 2**20:,.1f} MiB are free")
 
     def _newest(self) -> dict[str, State]:
         """Return the parts of the newest checkpoint that can be used; empty where there is none."""

@@ -21,6 +21,8 @@ class Keeping:
     """Of the attempts before, the latest first."""
     seconds: float
     """Between two checkpoints."""
+    halvings: int = 0
+    """How many attempts before were ended for want of memory: so often what is computed at once is halved."""
 
 
 def complete(folder: Path) -> list[Path]:

@@ -144,7 +144,7 @@ def adapt(
     checkpoints = checkpoints or Checkpoints.none()
     n = len(rows.tokens)
     steps = config.epochs * -(-n // config.batch_size)
-    portion = Portion(config.batch_size, "rows", progress)
+    portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
     run = Run(model, config.learning_rate, steps, machine, portion, rows.seed)
     run.go_on(checkpoints, progress)
     for epoch in range(run.epoch, config.epochs):

@@ -109,7 +109,7 @@ class Run:
             group["lr"] = rate
         self._schedule.load_state_dict(facts["schedule"])
         self.epoch, self.batch, self.rows = facts["epoch"], facts["batch"], facts["rows"]
-        self.losses, self._portion.size = facts["losses"], facts["rows_at_once"]
+        self.losses, self._portion.size = facts["losses"], min(self._portion.size, facts["rows_at_once"])
         self.total.copy_(kept.tensors["total"])
         torch.set_rng_state(kept.tensors["random/cpu"])
         if self._device.startswith("cuda"):

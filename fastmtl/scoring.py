@@ -36,7 +36,8 @@ def compute_rows(
     result: npt.NDArray[Any] | None = None
     done = 0
     if kept := checkpoints.take(PART):
-        result, done, portion.size = kept.tensors["values"].numpy(), kept.facts["done"], kept.facts["tokens_at_once"]
+        result, done = kept.tensors["values"].numpy(), kept.facts["done"]
+        portion.size = min(portion.size, kept.facts["tokens_at_once"])
 
     def state() -> State:
         assert result is not None, "it is kept from the first batch on"
@@ -84,7 +85,8 @@ def score_rows(
             values: npt.NDArray[np.float32] = read(features).float().cpu().numpy()  # [B, width]
         return values
 
-    portion = portion or Portion(INFERENCE_TOKENS, "tokens", progress)
+    checkpoints = checkpoints or Checkpoints.none()
+    portion = portion or Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", progress)
     return compute_rows(InferenceOrder.of([tokens.lengths]), compute, portion, progress, checkpoints)
 
 

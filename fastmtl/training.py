@@ -67,7 +67,7 @@ def train(
     an_epoch = batches_per_epoch(sources, config.batch_size)
     steps = config.epochs * an_epoch if steps is None else steps
     expected = round(steps / an_epoch * sum(source.visits for source in sources))
-    portion = Portion(config.batch_size, "rows", progress)
+    portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
     run = Run(model, config.learning_rate, steps, machine, portion, seed)
     run.go_on(checkpoints, progress)
     for epoch, batches in _epochs(sources, config.batch_size, seed, steps, run.epoch):

@@ -12,6 +12,9 @@ from app.settings import Settings
 
 MAX_CARRIED = 300
 """Characters of a header that is read at all."""
+REDIS = ("redis", "sentinel")
+"""How a Redis broker's address begins."""
+VISIBILITY_SECONDS = 3600
 
 
 def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
@@ -22,6 +25,13 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, s
         # acknowledgement would let Redis ring again, on another worker, whatever takes over an hour (its visibility
         # timeout), and a step that kills its worker would come back for ever.
         task_acks_late=False,
+        # Nor is one given back when its worker is lost: the step's lease runs out, and the sweep rings again.
+        task_reject_on_worker_lost=False,
+        # A soft shutdown gives tasks time to end and their messages back. Here a worker that is told to stop ends its
+        # step's process at once and gives the step back in the database (worker.tasks), and there is no message to give
+        # back: none, then, whoever sends SIGQUIT, and an idle worker does not wait for one either.
+        worker_soft_shutdown_timeout=0.0,
+        worker_enable_soft_shutdown_on_idle=False,
         # A busy worker must not hoard bells that an idle one could answer.
         worker_prefetch_multiplier=1,
         # A step goes on when the broker goes away for a moment: True was seen to end jobs when Redis restarted.
@@ -32,12 +42,21 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, s
         # The root logger and standard output are the program's.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
+        # Nobody listens: what happens is in the job's log and in our own metrics.
         worker_send_task_events=False,
     )
-    if settings.broker_url:
-        celery.conf.worker_disable_prefetch = True  # Redis only
+    # That only JSON is read, and that no result is kept, holds for the service too: app.queue says so.
+    if settings.broker_url and settings.broker_url.get_secret_value().startswith(REDIS):
+        celery.conf.update(
+            # With one thread even a multiplier of 1 takes a bell ahead, unacknowledged for as long as the step before
+            # it takes; Celery can do without on Redis alone.
+            worker_disable_prefetch=True,
+            # So a message waits for its acknowledgement a moment, never for a step, and this, Celery's own default,
+            # does not apply: a bell whose worker died in that moment is rung by the sweep long before.
+            broker_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
+        )
 
-    @celery.task(name=RUN_STEP, bind=True)  # type: ignore[untyped-decorator]
+    @celery.task(name=RUN_STEP, bind=True, shared=False)  # type: ignore[untyped-decorator]
     def ring(task: Task, step_id: str) -> None:
         run_step(uuid.UUID(step_id), _carried(task))
 

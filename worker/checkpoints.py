@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import structlog
 from sqlalchemy import select
 
 from app.db import Database
@@ -18,7 +19,11 @@ from app.models import Status, Step
 from app.storage import Storage
 from fastmtl.keeping import Keeping, complete
 
+log = structlog.get_logger()
+
 PREFIX = "checkpoints"
+KILLED = "killed"
+"""File beside the attempts' folders: a byte for each of them that was ended because the machine ran out of memory."""
 
 
 def keeping(storage: Storage, claim: Claim, seconds: float) -> Keeping:
@@ -28,7 +33,19 @@ def keeping(storage: Storage, claim: Claim, seconds: float) -> Keeping:
         storage.path(_prefix(claim.step_id, claim.fence)),
         tuple(storage.path(_prefix(claim.step_id, fence)) for fence in older),
         seconds,
+        halvings=_times_killed(storage, claim.step_id),
     )
+
+
+def note_killed(storage: Storage, claim: Claim) -> None:
+    """Write down that memory did not suffice for this attempt: the next one computes half as much at once."""
+    path = storage.path(f"{PREFIX}/{claim.step_id}/{KILLED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(b"x")
+    except OSError as error:  # the next attempt then has a try at the same size
+        log.warning("step.kill_not_noted", step_id=str(claim.step_id), error=str(error))
 
 
 def remove_outlived(storage: Storage, claim: Claim) -> None:
@@ -54,6 +71,12 @@ def remove_ended(storage: Storage, database: Database) -> None:
     for step_id in kept:
         if step_id not in found or found[step_id].final:
             remove_of(storage, step_id)
+
+
+def _times_killed(storage: Storage, step_id: uuid.UUID) -> int:
+    """Return how many attempts at a step were ended because the machine ran out of memory."""
+    path = storage.path(f"{PREFIX}/{step_id}/{KILLED}")
+    return path.stat().st_size if path.exists() else 0
 
 
 def _prefix(step_id: uuid.UUID, fence: int) -> str:

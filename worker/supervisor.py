@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
 from worker import attempts, checkpoints
+from worker.failures import died, failure, memory_kills, stalled
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -95,6 +96,11 @@ class Child:
         self.process.wait()
         self._listener.join(LISTEN_SECONDS)
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was ended by SIGKILL before it could say what was wrong."""
+        return self.process.returncode == -signal.SIGKILL and self.error is None
+
     def silent_seconds(self, passed: float) -> float:
         """Return for how long it has said nothing; `passed` since this was last asked."""
         if self._lines != self._lines_seen:
@@ -134,13 +140,15 @@ class Supervisor:
         settings: Settings,
         stopping: threading.Event,
         program: Sequence[str] = PROGRAM,
+        memory_kills: Callable[[], int | None] = memory_kills,
     ) -> None:
-        """`program` computes one step: it is given the folder with the request."""
+        """`program` computes one step: it is given the folder with the request. In tests both stand in for the real."""
         self._jobs = jobs
         self._storage = storage
         self._settings = settings
         self._stopping = stopping
         self._program = program
+        self._memory_kills = memory_kills
 
     def compute(self, claim: Claim) -> None:
         """Compute a step and write down how it ended."""
@@ -148,11 +156,12 @@ class Supervisor:
         with self._scratch(claim) as folder:
             missing = set(claim.spec.datasets) - set(claim.datasets)
             if missing:
-                self._jobs.fail(claim, _error("dataset-deleted", "a dataset of this job was deleted"), again=False)
+                self._jobs.fail(claim, failure("dataset-deleted", "a dataset of this job was deleted"), again=False)
                 return
             for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
                 self._storage.delete_prefix(_prefix(claim, older))
             reach("worker.before-child")
+            killed_before = self._memory_kills()
             child = self._start(claim, folder)
             try:
                 outcome = attempts.current().watch(child, lambda: self._watch(claim, child))
@@ -161,7 +170,8 @@ class Supervisor:
             with contextlib.suppress(DBAPIError):  # its end is worth more than its news
                 self._tell_news(claim, child)
             reach("worker.child-ended")
-            self._settle(claim, child, outcome, folder)
+            of_memory = child.was_killed and self._memory_kills() != killed_before
+            self._settle(claim, child, outcome, folder, of_memory)
         log.info(
             "step.ended",
             step_id=str(claim.step_id),
@@ -171,17 +181,20 @@ class Supervisor:
             seconds=round(time.monotonic() - began, 2),
         )
 
-    def _settle(self, claim: Claim, child: Child, outcome: Outcome, folder: Path) -> None:
+    def _settle(self, claim: Claim, child: Child, outcome: Outcome, folder: Path, of_memory: bool) -> None:
         """Write down how the child ended."""
         if outcome is Outcome.DONE:
             try:
                 self._store(claim, folder)
             except OSError as error:
-                self._fail(claim, _error("storage", f"the step's files could not be stored: {error.strerror}"), True)
+                self._fail(claim, failure("storage", f"the step's files could not be stored: {error.strerror}"), True)
         elif outcome is Outcome.FAILED:
-            self._fail(claim, *_failure(child))
+            if of_memory:
+                checkpoints.note_killed(self._storage, claim)
+            reason = child.error or died(child.process.returncode, of_memory=of_memory)
+            self._fail(claim, reason, child.again)
         elif outcome is Outcome.STALLED:
-            self._fail(claim, self._stalled(), True)
+            self._fail(claim, stalled(self._settings.stall_seconds), True)
         elif outcome is Outcome.STOPPED:
             self._jobs.give_back(claim)
 
@@ -190,13 +203,6 @@ class Supervisor:
         ours = _patiently(lambda: self._jobs.fail(claim, reason, again=again))
         if ours and not (again and claim.attempt < self._settings.max_attempts):
             checkpoints.remove_of(self._storage, claim.step_id)
-
-    def _stalled(self) -> Json:
-        message = (
-            f"the step's process said nothing for {self._settings.stall_seconds:g} seconds, as if it hung, and was "
-            "ended. If steps are only that slow here, set FASTMTL_STALL_SECONDS higher"
-        )
-        return _error("step-stalled", message)
 
     def _tell_news(self, claim: Claim, child: Child) -> None:
         """Hand on to the job's log what the child told besides its progress."""
@@ -278,13 +284,33 @@ class Supervisor:
         """Store the step's files, then make them known; a step that was given away meanwhile changes nothing."""
         result: Json = json.loads((folder / RESULT).read_text())
         prefix = _prefix(claim, claim.fence)
-        _patiently(lambda: self._jobs.beat(claim, None))
-        files = self._storage.store_folder(folder / OUTPUT, prefix)
-        reach("worker.stored-not-finished")
-        if _patiently(lambda: self._jobs.finish(claim, files, result)):
+        with self._holding(claim):
+            files = self._storage.store_folder(folder / OUTPUT, prefix)
+            reach("worker.stored-not-finished")
+            finished = _patiently(lambda: self._jobs.finish(claim, files, result))
+        if finished:
             checkpoints.remove_of(self._storage, claim.step_id)
         else:
             self._storage.delete_prefix(prefix)
+
+    @contextlib.contextmanager
+    def _holding(self, claim: Claim) -> Iterator[None]:
+        """Renew the lease while the step's process is over and its files, which may be large, are not stored yet."""
+        _patiently(lambda: self._jobs.beat(claim, None))
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(self._settings.heartbeat_seconds):
+                with contextlib.suppress(DBAPIError):  # the lease runs on for a while
+                    self._jobs.beat(claim, None)
+
+        renewing = threading.Thread(target=renew, name="hold", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
 
 
 def scratch_root(settings: Settings) -> Path:
@@ -306,23 +332,6 @@ def remove_left_scratch(settings: Settings) -> None:
 def _prefix(claim: Claim, fence: int) -> str:
     """Return the storage prefix of an attempt's files: no two attempts ever write to the same place."""
     return f"steps/{claim.step_id}/{fence}"
-
-
-def _failure(child: Child) -> tuple[Json, bool]:
-    """Return what went wrong, and whether another attempt may end otherwise."""
-    code = child.process.returncode
-    if child.error:
-        return child.error, child.again
-    if code == -signal.SIGKILL:
-        message = "the step's process was killed, most likely because the machine ran out of memory"
-    else:
-        name = signal.Signals(-code).name if code < 0 else f"status {code}"
-        message = f"the step's process ended with {name}; the worker's log has the details"
-    return _error("process-died", message), True
-
-
-def _error(kind: str, message: str) -> Json:
-    return {"type": kind, "message": message}
 
 
 def _patiently(write: Callable[[], bool]) -> bool:

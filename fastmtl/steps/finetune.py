@@ -105,7 +105,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     measured, rows = _measured_on(spec, workspace, primary, parts)
     asked = (measured, rows) if config.choose_on == "measured" else (primary, parts.choice)
     checkpoints = Checkpoints.of(spec, workspace, machine, [model])
-    portion = Portion(INFERENCE_TOKENS, "tokens", told)
+    portion = Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", told)
 
     def logits_of(tokens: Tokens) -> Logits:
         return predict(model, tokens, PRIMARY, machine, told.beside("measuring"), checkpoints, portion)

@@ -86,7 +86,9 @@ def row_losses(
 
     # Every draw's every model goes over all rows: as many groups of n rows.
     order = InferenceOrder.of([rows.tokens.lengths] * (passes * len(models)))
-    found = compute_rows(order, compute, Portion(INFERENCE_TOKENS, "tokens", progress), progress, checkpoints)
+    checkpoints = checkpoints or Checkpoints.none()
+    portion = Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", progress)
+    found = compute_rows(order, compute, portion, progress, checkpoints)
     totals = np.zeros((n, len(models)))
     for each in found.reshape(passes, len(models), n):
         totals += each.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fastmtl.checkpoints import Checkpoints, State
+from fastmtl.checkpoints import SPARE_BYTES, Checkpoints, State
 from fastmtl.keeping import Keeping, complete
 
 STEP = {"fingerprint": "f", "precision": "fp32"}
@@ -25,6 +26,8 @@ class World:
     root: Path
     time: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    free: int = 2**40
+    """Bytes that the disk has left."""
 
     def folder(self, attempt: int) -> Path:
         return self.root / str(attempt)
@@ -32,7 +35,8 @@ class World:
     def attempt(self, number: int, identity: dict = STEP, made_on: dict = HERE) -> Checkpoints:
         older = tuple(self.folder(each) for each in range(number - 1, 0, -1))
         keeping = Keeping(self.folder(number), older, seconds=30)
-        return Checkpoints(keeping, identity, made_on, self.warnings.append, lambda: self.time)
+        clock, free = (lambda: self.time), (lambda folder: self.free)
+        return Checkpoints(keeping, identity, made_on, self.warnings.append, clock, free)
 
     def write(self, attempt: int, *numbers: float, **options: dict) -> Path:
         """Write checkpoints, one after another, in an attempt of its own; return the last."""
@@ -167,6 +171,32 @@ def test_what_a_writer_left_half_written_is_not_looked_at(world):
     path = world.write(1, 1.0)
     (path.parent / ".partial").write_bytes(b"half")
     assert (world.found(2), world.warnings) == (1.0, [])
+
+
+def test_one_for_which_the_disk_has_no_room_is_skipped_with_a_warning_and_the_older_one_stays(world):
+    world.write(1, 1.0)
+    checkpoints = world.attempt(2)
+    checkpoints.keep("counting", lambda: state(2.0))
+    for world.free in (SPARE_BYTES + 7, SPARE_BYTES + 7):
+        checkpoints.write()
+    told = "a checkpoint could not be written, the step goes on without: it takes 0.0 MiB, and of the disk 64.0 MiB are"
+    assert ([each.startswith(told) for each in world.warnings], world.found(3)) == ([True], 1.0)
+    world.free = SPARE_BYTES + 8  # the state is one number of eight bytes
+    checkpoints.write()
+    assert (world.found(3), len(world.warnings)) == (2.0, 1)
+
+
+def test_a_disk_that_fills_up_while_one_is_written_is_a_warning_and_nothing_half_written_stays(world):
+    checkpoints = world.attempt(1)
+    checkpoints.keep("counting", lambda: State({"number": torch.zeros(100_000)}, {}))
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most))  # a write beyond it fails as one on a full disk does
+    try:
+        checkpoints.write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert ["could not be written" in told for told in world.warnings] == [True]
+    assert list(world.folder(1).iterdir()) == []
 
 
 def test_a_disk_that_takes_nothing_is_a_warning_once_and_the_older_checkpoint_stays(world):

@@ -112,13 +112,53 @@ def test_the_smaller_size_is_kept_by_the_next_attempt(folder, tmp_path):
 
     learn(folder, at_most(3, batch_task_loss, MemoryError), Teller(), checkpoints=checkpoints(1), steps=4)
     sizes: list[int] = []
+    learn(folder, noting(sizes), Teller(), checkpoints=checkpoints(2))
+    assert max(sizes) == 2
 
-    def noted(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+
+def noting(sizes: list[int]) -> LossOf:
+    """The plain loss, which notes how many rows it was asked for at once."""
+
+    def loss_of(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
         sizes.append(len(batch.rows))
         return batch_task_loss(model, features, batch)
 
-    learn(folder, noted, Teller(), checkpoints=checkpoints(2))
-    assert max(sizes) == 2
+    return loss_of
+
+
+def cut_after(batches: int) -> LossOf:
+    """The plain loss, whose process ends after so many batches."""
+    left = iter(range(batches))
+
+    def loss_of(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if next(left, None) is None:
+            raise InterruptedError
+        return batch_task_loss(model, features, batch)
+
+    return loss_of
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_an_attempt_after_one_that_memory_ended_computes_half_a_batch_at_once_and_learns_the_same(
+    folder, tmp_path, resumed
+):
+    if resumed:
+        killed = Checkpoints(Keeping(tmp_path / "1", (), 0), {}, {}, pytest.fail)
+        with pytest.raises(InterruptedError):
+            learn(folder, cut_after(5), Teller(), checkpoints=killed)
+    sizes: list[int] = []
+    after = Checkpoints(Keeping(tmp_path / "2", (tmp_path / "1",), 0, halvings=1), {}, {}, pytest.fail)
+    history, _ = learn(folder, noting(sizes), Teller(), checkpoints=after)
+    assert history.losses == pytest.approx(learn(folder, batch_task_loss, Teller())[0].losses, rel=1e-5)
+    assert max(sizes) == CONFIG.batch_size // 2
+
+
+def test_scoring_after_an_attempt_that_memory_ended_takes_half_the_tokens_at_once(tmp_path):
+    def checkpoints(*older: Path, halvings: int) -> Checkpoints:
+        return Checkpoints(Keeping(tmp_path / "new", older, 0, halvings), {}, {}, pytest.fail)
+
+    assert [checkpoints(halvings=halvings).at_once(32) for halvings in (0, 1, 2, 9)] == [32, 16, 8, 1]
+    assert Checkpoints.none().at_once(32) == 32
 
 
 def test_a_language_model_adapts_to_the_same_in_halves(tmp_path):

@@ -9,11 +9,12 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
 from structlog.contextvars import bound_contextvars
 
 from app.queue import Queue
 from app.settings import Settings
-from worker.celery import MAX_CARRIED
+from worker.celery import MAX_CARRIED, worker_app
 
 # A process of its own: two Celery workers in one disturb each other.
 WORKER = """
@@ -45,3 +46,19 @@ def test_a_bell_tells_which_request_and_which_trace_it_comes_from(stack: dict[st
         worker.kill()
     carried = [{"request_id": "mine", "traceparent": "00-trace"}, {}, {"other": longest}]
     assert heard == [[str(step_id), each] for step_id, each in zip(ids, carried, strict=True)]
+
+
+@pytest.mark.parametrize("broker", [None, "redis://127.0.0.1:1/0"])
+def test_messages_are_acknowledged_at_once_are_json_and_wait_for_nothing(tmp_path: Path, broker: str | None):
+    conf = worker_app(Settings(home=tmp_path, broker_url=broker), lambda step_id, carried: None).conf
+    assert (conf.task_acks_late, conf.task_reject_on_worker_lost, conf.worker_prefetch_multiplier) == (False, False, 1)
+    assert (conf.worker_soft_shutdown_timeout, conf.worker_enable_soft_shutdown_on_idle) == (0.0, False)
+    assert (conf.accept_content, conf.task_serializer, conf.task_ignore_result) == (["json"], "json", True)
+    redis_only = conf.worker_disable_prefetch, conf.broker_transport_options.get("visibility_timeout")
+    assert redis_only == ((True, 3600) if broker else (False, None))
+
+
+def test_what_only_redis_understands_is_not_said_to_another_broker(tmp_path: Path):
+    settings = Settings(home=tmp_path, broker_url="amqp://127.0.0.1:1//")
+    conf = worker_app(settings, lambda step_id, carried: None).conf
+    assert (conf.worker_disable_prefetch, dict(conf.broker_transport_options)) == (False, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ from lives import World, spec
 from sqlalchemy import select
 
 from app.db import Database
+from app.jobs import StoredFile
 from app.models import Event, Status, Step
 from app.settings import Settings
 from app.storage import Storage
@@ -56,15 +59,24 @@ class Place:
 
     world: World
     home: Path
+    memory_kills: Callable[[], int] = lambda: 0
+    """What the kernel says that it has ended for want of memory."""
 
-    def compute(self, code: str, stopping: threading.Event | None = None, **settings: object) -> Step:
+    def compute(
+        self,
+        code: str,
+        stopping: threading.Event | None = None,
+        storage: Storage | None = None,
+        **settings: object,
+    ) -> Step:
         """Make an attempt; return how the step stands then."""
         claim = self.world.claim(STEP)
         program = self.home / "program.py"
         program.write_text(OPENING + textwrap.dedent(code))
         wanted = Settings(home=self.home, poll_seconds=0.02, **settings)
-        storage, command = Storage(self.home / "storage"), (sys.executable, str(program))
-        Supervisor(self.world.jobs, storage, wanted, stopping or threading.Event(), command).compute(claim)
+        storage, command = storage or Storage(self.home / "storage"), (sys.executable, str(program))
+        stopping = stopping or threading.Event()
+        Supervisor(self.world.jobs, storage, wanted, stopping, command, self.memory_kills).compute(claim)
         return self.world.step(STEP)
 
     def when_kept(self, act: Callable[[], object]) -> None:
@@ -121,6 +133,54 @@ def test_a_process_that_is_killed_spends_an_attempt_and_leaves_no_orphan_but_its
     step = place.compute(f"keep(); give_birth(); os.kill(os.getpid(), signal.{name})")
     assert (step.status, step.attempts, step.error["type"]) == (Status.QUEUED, 1, "process-died")
     assert (place.has_orphans(), place.kept()) == (False, ["1"])
+
+
+HALVINGS = """
+with (pathlib.Path(__file__).parent / "halvings").open("a") as noted:
+    noted.write(f"{keeping['halvings']} ")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_each_process_that_memory_ended_the_next_attempt_computes_half_as_much_at_once(place):
+    place.memory_kills = itertools.count().__next__
+    steps = [place.compute(HALVINGS) for _ in range(3)]
+    assert [each.status for each in steps] == [Status.QUEUED, Status.QUEUED, Status.FAILED]
+    assert steps[0].error["message"].startswith("the machine ran out of memory and ended the step's process")
+    assert (place.home / "halvings").read_text() == "0 1 2 "
+    assert list((place.home / "storage" / "checkpoints").iterdir()) == []
+
+
+def test_a_process_that_somebody_else_killed_is_followed_by_one_that_computes_as_much(place):
+    """As much at once, and so the same bits as without the kill."""
+    for _ in range(2):
+        place.compute(HALVINGS)
+    assert (place.home / "halvings").read_text() == "0 0 "
+
+
+def test_the_lease_is_renewed_while_a_large_output_is_stored(place):
+    world = place.world
+
+    class Slow(Storage):
+        """Takes a minute, twice the lease, while the sweep looks on."""
+
+        def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
+            for _ in range(3):
+                world.clock.turn(20)
+                await_lease(world, world.clock() + timedelta(seconds=30))
+                world.jobs.sweep()
+            return super().store_folder(folder, prefix)
+
+    step = place.compute("succeed()", storage=Slow(place.home / "storage"), heartbeat_seconds=0.02)
+    assert (step.status, step.attempts, step.fence) == (Status.SUCCEEDED, 1, 1)
+
+
+def await_lease(world: World, until: datetime) -> None:
+    """Wait until the lease was renewed to that time."""
+    give_up = time.monotonic() + 60
+    while world.step(STEP).lease_until != until:
+        assert time.monotonic() < give_up, "the lease is not renewed"
+        time.sleep(0.02)
 
 
 def test_a_process_that_says_nothing_for_too_long_is_ended_with_all_that_it_started(place):
