@@ -11,7 +11,7 @@ TRAIN := $(VENV)/.installed-train
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve worker test test-slow test-faults check clean
+.PHONY: help venv demo serve worker test test-slow test-faults check audit clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ check: $(DEV) ## lint, types, and the rules of the house
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_architecture.py
+
+audit: $(DEV) ## look for known vulnerabilities in what is installed (needs pypi.org); audit-waivers.txt holds the accepted
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python .ci/audit.py $(BIN)/pip-audit audit-waivers.txt
 
 clean: ## remove caches and builds; .venv and data stay
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

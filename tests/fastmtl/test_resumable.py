@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from cutting import Cutter, cutting
 from service import Api, api, many
@@ -70,3 +71,19 @@ def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(resumable, "LONGEST_WAIT_SECONDS", 0.01)
     with Client("http://127.0.0.1:1", "fastmtl_key") as client, pytest.raises(resumable.httpx2.ConnectError):
         client.upload(file, resumable=True)
+
+
+def test_an_upload_whose_first_answer_was_lost_is_begun_again_under_the_same_key(file: Path):
+    keys: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "HEAD":
+            return httpx2.Response(200, headers={"Upload-Offset": "9", "FastMTL-Dataset": "/v1/datasets/made"})
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx2.ReadError("the connection was reset")
+        return httpx2.Response(201, headers={"Location": "/v1/uploads/one"})
+
+    with httpx2.Client(base_url="http://api/v1", transport=httpx2.MockTransport(answer)) as http:
+        assert resumable.upload_in_parts(http, file, {}, lambda _: AssertionError()) == "made"
+    assert (len(keys), len(set(keys))) == (2, 1)
