@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from access import NAMED_IN_BODY, World, problem
+from access import NO_KEYS, World, beyond_scope, of_another_tenant, without_a_key
 from accounts import Account, Place, Scale, exactly, told
 from service import Api, api
 
 from app.keys import Scope
-
-NO_KEYS = ("none", "malformed", "unknown", "revoked", "expired")
 
 
 def access_refused(place: Place, scale: Scale) -> Account:
@@ -17,10 +15,12 @@ def access_refused(place: Place, scale: Scale) -> Account:
     with api(home, rate_limit=None, **place.settings) as client:
         world = World(Api(client, home))
         before = world.written()
-        wrong = [*_without_a_key(world), *_beyond_scope(world), *_of_another_tenant(world)]
+        sent = [each for key in NO_KEYS for each in without_a_key(world, key)]
+        sent += [each for scope in (Scope.READ, Scope.WRITE) for each in beyond_scope(world, scope)]
+        sent += of_another_tenant(world)
         changed = set(world.written()) ^ set(before)
-        sent = len(NO_KEYS) * len(world.keyed) + len(_beyond(world)) + len(_strange(world))
         operations, free = len(world.operations), len(world.operations) - len(world.keyed)
+    wrong = [each.wrong for each in sent if each.wrong]
     done = (
         f"{operations} operations, all but {free} of which ask for a key, were each sent with no key, one that is "
         "malformed, unknown, revoked or expired, one whose scope is too narrow, and one of another tenant that names "
@@ -29,45 +29,6 @@ def access_refused(place: Place, scale: Scale) -> Account:
     figures = [
         exactly("requests that were not refused as they should be", len(wrong), 0),
         exactly("stored things that changed", len(changed), 0),
-        told("requests", sent),
+        told("requests", len(sent)),
     ]
     return Account(done, figures, [*wrong, *sorted(changed)])
-
-
-def _without_a_key(world: World) -> list[str]:
-    wrong = []
-    for key in NO_KEYS:
-        for operation in world.keyed:
-            answer = world.send(operation, key, world.ids, broken=True)
-            if answer.status_code != 401 or answer.headers.get("WWW-Authenticate") != "Bearer":
-                wrong.append(f"{operation.name} with a key that is {key}: {answer.status_code}")
-    return wrong
-
-
-def _beyond(world: World) -> list[tuple[Scope, object]]:
-    """Return every scope with every operation that is beyond it."""
-    scopes = (Scope.READ, Scope.WRITE)
-    return [(scope, each) for scope in scopes for each in world.keyed if each.scope and not scope.allows(each.scope)]
-
-
-def _beyond_scope(world: World) -> list[str]:
-    wrong = []
-    for scope, operation in _beyond(world):
-        answer = world.send(operation, f"ada's {scope}", world.ids, broken=True)
-        if answer.status_code != 403 or problem(answer) not in ("forbidden", None):
-            wrong.append(f"{operation.name} with a key to {scope}: {answer.status_code}")
-    return wrong
-
-
-def _strange(world: World) -> list:
-    """Return the operations that name a thing by its id."""
-    return [each for each in world.keyed if each.parameters("path") or each.name in NAMED_IN_BODY]
-
-
-def _of_another_tenant(world: World) -> list[str]:
-    wrong = []
-    for operation in _strange(world):
-        answer = world.send(operation, "eve's", world.ids)
-        if answer.status_code != NAMED_IN_BODY.get(operation.name, 404):
-            wrong.append(f"{operation.name} of another tenant: {answer.status_code}")
-    return wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from httpx2 import Response
 from service import Api
@@ -19,6 +19,8 @@ FOR_EVERYBODY = {"health", "ready"}
 """Operations that ask for no key."""
 NAMED_IN_BODY = {"create_job": 422, "estimate_job": 422}
 """Operations whose body names datasets: what is told of those of another tenant, as of those that are not there."""
+NO_KEYS = ("none", "malformed", "unknown", "revoked", "expired")
+"""Keys of `World.key` that do not count."""
 OF_THE_EXCHANGE = {"Idempotency-Key", "If-None-Match", "If-Range", "Range", "last-event-id"}
 """Headers that say how to answer, not what is asked."""
 
@@ -170,12 +172,59 @@ class World:
         return sorted(rows) + files
 
 
-def problem(response: Response) -> object:
+class Refusal(NamedTuple):
+    """What became of an operation that was sent with a key which may not."""
+
+    operation: str
+    wrong: str
+    """What is not as it should be, in words; empty where it was refused as it should."""
+
+
+def without_a_key(world: World, key: str) -> list[Refusal]:
+    """Send everything with a key that does not count, and bodies that nobody could read: those are not looked at."""
+    found = []
+    for operation in world.keyed:
+        answer = world.send(operation, key, world.ids, broken=True)
+        told = (answer.status_code, answer.headers.get("WWW-Authenticate"), _problem(answer) or "unauthorized")
+        found.append(_refusal(operation, key, told, (401, "Bearer", "unauthorized")))
+    return found
+
+
+def beyond_scope(world: World, scope: Scope) -> list[Refusal]:
+    """Send all that is beyond a key's scope."""
+    found = []
+    for operation in world.keyed:
+        if operation.scope and not scope.allows(operation.scope):
+            answer = world.send(operation, f"ada's {scope}", world.ids, broken=True)
+            told = (answer.status_code, _problem(answer) or "forbidden")
+            found.append(_refusal(operation, scope, told, (403, "forbidden")))
+    return found
+
+
+def of_another_tenant(world: World) -> list[Refusal]:
+    """Send all that names things by id, with another tenant's: told in the words in which what never was is told."""
+    never = {name: value if name == "name" else str(uuid.uuid4()) for name, value in world.ids.items()}
+    found = []
+    for operation in world.keyed:
+        if operation.parameters("path") or operation.name in NAMED_IN_BODY:
+            answer, expected = (world.send(operation, "eve's", ids) for ids in (world.ids, never))
+            told = (answer.status_code, _plain(answer, world.ids))
+            wanted = (NAMED_IN_BODY.get(operation.name, 404), _plain(expected, never))
+            found.append(_refusal(operation, "eve's", told, wanted))
+    return found
+
+
+def _refusal(operation: Operation, key: str, told: tuple[object, ...], wanted: tuple[object, ...]) -> Refusal:
+    wrong = "" if told == wanted else f"{operation.name} with the key {key!r}: {told}, and not {wanted}"
+    return Refusal(operation.name, wrong)
+
+
+def _problem(response: Response) -> str | None:
     """The kind of problem, where an answer has a body."""
-    return response.json()["type"].rpartition(":")[2] if response.content else None
+    return str(response.json()["type"].rpartition(":")[2]) if response.content else None
 
 
-def plain(response: Response, ids: dict[str, str]) -> str:
+def _plain(response: Response, ids: dict[str, str]) -> str:
     """The answer's body without the ids that were asked for."""
     text = response.text
     for name, value in ids.items():
