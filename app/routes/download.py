@@ -23,13 +23,13 @@ from app.routes.route import CACHING
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 """A browser takes the file for what it is said to be: a text is never run as a page."""
 _UNPLAIN = re.compile(r"[^A-Za-z0-9 ._+,()\[\]=@-]")
-_FILE = {
+_BYTES = {
     "application/octet-stream": {"schema": {"type": "string", "format": "binary", "description": "The bytes."}},
     "*/*": {},  # by the file's name; of any shape
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole.", "content": _FILE},
-    206: {"description": "The part, or the parts, that Range asked for.", "content": _FILE},
+    200: {"description": "The whole.", "content": _BYTES},
+    206: {"description": "The part, or the parts, that Range asked for.", "content": _BYTES},
     304: {"description": "The client has it already."},
     **problems(404, 416, 422),
 }

@@ -38,7 +38,7 @@ def made_up_requests(place: Place, scale: Scale) -> Account:
         world = scene.prepared(RANDOM)
         report = _run(scene, world, place.folder, scale)
         alive = not scene.processes.deaths
-        asked = scene.processes.log("serve").count("Traceback")
+        traces = scene.processes.log("serve").count("Traceback")
     cases = report["test_cases"]
     done = (
         f"Schemathesis {report['schemathesis_version']} sent {cases['generated']:,} requests to "
@@ -56,7 +56,7 @@ def made_up_requests(place: Place, scale: Scale) -> Account:
         ),
         exactly("errors of the test itself", len(report["errors"]), 0),
         exactly("times that the API ended", int(not alive), 0),
-        exactly("traces of errors in its log", asked, 0),
+        exactly("traces of errors in its log", traces, 0),
         at_least("requests", cases["generated"], scale.of(LEAST)),
         told("seconds", report["running_time"]),
     ]
