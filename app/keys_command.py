@@ -97,7 +97,8 @@ class Operator:
             key = _find(database, which)
             made = Keys(database, self._settings).rotate(key.tenant_id, key.id, timedelta(hours=overlap_hours))
             self._show_new(made)
-            self._told.print(f"the old one, {MARK}_{key.prefix}, counts for {overlap_hours:g} h more")
+            old = _find(database, which)  # its end may have been nearer than the overlap is long
+            self._told.print(f"the old one, {MARK}_{old.prefix}, ends {_day(old.expires_at)} UTC")
 
         return self._run(run)
 
@@ -201,7 +202,9 @@ def _table(*columns: str) -> Table:
 
 
 def _state(key: ApiKey) -> str:
-    return "revoked" if key.revoked_at else "active" if key.counts(now()) else "expired"
+    if key.revoked_at or not key.counts(now()):
+        return "revoked" if key.revoked_at else "expired"
+    return "replaced" if key.replaced_by else "active"
 
 
 def _day(at: datetime | None) -> str:

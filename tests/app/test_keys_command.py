@@ -71,6 +71,15 @@ def test_a_rotated_key_is_printed_and_the_old_one_ends(home: Path):
     assert (bool(KEY.fullmatch(new.stdout)), status(home, old), status(home, new.stdout)) == (True, 401, 200)
 
 
+def test_a_replaced_key_is_listed_as_such_with_the_end_that_was_told(home: Path):
+    old = run("keys", "create", "--expires-days", "1").stdout
+    told = run("keys", "rotate", old[:20], "--overlap-hours", "48").stderr
+    states = {row[0]: row[4] for row in table("keys", "list")}
+    ends = next(row[6] for row in table("keys", "list") if row[0] == old[:20])
+    assert sorted(states.values()) == ["active", "replaced"] and states[old[:20]] == "replaced"
+    assert f"{old[:20]}, ends {ends} UTC" in told
+
+
 def test_quotas_are_set_listed_and_given_back(home: Path):
     run("tenants", "create", "ada")
     run("tenants", "set-quota", "ada", "--bytes", "5,000,000", "--live-jobs", "2")
