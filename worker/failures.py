@@ -28,7 +28,9 @@ def died(returncode: int, *, of_memory: bool) -> Json:
     """Return what is written of a process that ended without a word."""
     if of_memory:
         message = (
-            "the machine ran out of memory and ended the step's process; another attempt computes half as much at once"
+            "the machine ran out of memory and ended the step's process. Each attempt after such an end computes half "
+            "as much at once; where none is left, make config.encoder.max_length smaller, use a smaller encoder, or a "
+            "machine with more memory"
         )
     elif returncode == -signal.SIGKILL:
         message = "the step's process was killed, most likely because the machine ran out of memory"

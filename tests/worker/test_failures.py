@@ -12,7 +12,7 @@ from worker.failures import died, memory_kills
 @pytest.mark.parametrize(
     ("returncode", "of_memory", "told"),
     [
-        (-9, True, "the machine ran out of memory and ended the step's process; another attempt computes half as much"),
+        (-9, True, "the machine ran out of memory and ended the step's process. Each attempt after"),
         (-9, False, "the step's process was killed, most likely because the machine ran out of memory"),
         (-11, False, "the step's process ended with SIGSEGV; the worker's log has the details"),
         (3, False, "the step's process ended with status 3; the worker's log has the details"),
