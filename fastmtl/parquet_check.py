@@ -130,9 +130,9 @@ def _chunk(column: Struct) -> Chunk:
     metadata = column[CHUNK_METADATA]
     if CHUNK_FILE in column or not isinstance(metadata, dict):
         raise ValueError("a column stands in another file")
-    start, size = _integer(metadata[DATA_OFFSET]), _integer(metadata[COMPRESSED_SIZE])
-    if 0 < (dictionary := _integer(metadata.get(DICTIONARY_OFFSET, 0))) < start:
-        start = dictionary
+    size = _integer(metadata[COMPRESSED_SIZE])
+    pages = (_integer(metadata[DATA_OFFSET]), _integer(metadata.get(DICTIONARY_OFFSET, 0)))
+    start = min((each for each in pages if each != 0), default=len(MAGIC))  # a group without rows may have no page
     if start < len(MAGIC) or size < 0:
         raise ValueError("a column stands outside the file")
     return Chunk(start, start + size)

@@ -59,6 +59,13 @@ def test_whatever_arrow_writes_is_understood(tmp_path, options):
     assert 0 < largest_pages(path, layout, PLACES, 1000) < 200
 
 
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}])
+def test_a_file_without_rows_is_understood_too(tmp_path, options):
+    path = written(tmp_path, parquet(SMALL.slice(0, 0), **options))
+    layout = read_layout(path, 10**8)
+    assert (layout.rows, largest_pages(path, layout, PLACES, 2**30) < 100) == (0, True)
+
+
 def test_the_largest_page_of_each_column_counts(tmp_path):
     rows = 1000
     table = pa.table({"text": ["x" * 100 + str(row) for row in range(rows)], "label": np.arange(rows)})

@@ -120,7 +120,7 @@ FORMS = {
         "larger than 100", b"".join(field(f"f{each}", b"x") for each in range(1000)) + FILE + GOOD + END
     ),
     "a form with a header of a megabyte": form(
-        "larger than 10,000", b"--x\r\nContent-Disposition: " + b"x" * MIB + b"\r\n\r\n" + END
+        "header size exceeded", b"--x\r\nContent-Disposition: " + b"x" * MIB + b"\r\n\r\n" + END
     ),
     "a form that is none": form("not the form that", b"\0" * 1000),
     "a form with a field that is not known": form("unknown field", field("lable", b"x") + FILE + GOOD + END, 422),
