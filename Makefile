@@ -33,7 +33,7 @@ test: $(DEV) ## run all tests that take seconds and need no GPU; PYTEST_ARGS=...
 test-slow: $(DEV) ## run the tests that take minutes
 	$(BIN)/pytest -m 'slow and not faults' --timeout=1800
 
-test-faults: $(DEV) ## break everything on purpose, which takes an hour and a half, and write docs/faults.md
+test-faults: $(DEV) ## break everything on purpose, which takes hours, and write docs/faults.md
 	$(BIN)/python -m tests.faults.run $(ARGS)
 
 check: $(DEV) ## lint, types, and the rules of the house
