@@ -18,9 +18,6 @@ import torch
 
 from fastmtl.tokens import Rows, Tokens
 
-INFERENCE_TOKENS = 8192
-"""Tokens of an inference batch, padding included."""
-
 
 @dataclass(frozen=True)
 class TaskRows:

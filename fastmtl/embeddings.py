@@ -21,7 +21,7 @@ from fastmtl.plan import Json, StepSpec, TaskRef
 
 Vectors = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 SHARD_ROWS = 50_000
 """Rows of one step: what a crash can cost."""
 

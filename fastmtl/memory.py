@@ -25,9 +25,12 @@ def training_bytes(encoder: PreTrainedModel, batch_size: int, length: int) -> in
 
 
 def inference_bytes(encoder: PreTrainedModel, max_tokens: int) -> int:
-    """Return what a forward pass over `max_tokens` tokens needs: one layer's values at a time."""
+    """Return what a forward pass over `max_tokens` tokens needs: one layer's values at a time, and the weights twice.
+
+    `fastmtl.ragged` reads with a copy of them.
+    """
     weights = sum(parameter.numel() for parameter in encoder.parameters())
-    return RUNTIME_BYTES + FLOAT_BYTES * (weights + _kept(encoder, 1, max_tokens, attention=False))
+    return RUNTIME_BYTES + FLOAT_BYTES * (2 * weights + _kept(encoder, 1, max_tokens, attention=False))
 
 
 def check(needed_bytes: int, free_bytes: int, hint: str) -> None:

@@ -31,7 +31,7 @@ from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, in_order
 # Versions: raise one when the step's code changes what it computes; results of the older one are then not reused.
 LEAKAGE_VERSION = 2
 SELECT_VERSION = 3
-EXPLAIN_VERSION = 1
+EXPLAIN_VERSION = 2
 REPORT_VERSION = 3
 
 __all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]

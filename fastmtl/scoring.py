@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastmtl.batches import INFERENCE_TOKENS, InferenceOrder
+from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.device import Machine
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress, silent
 from fastmtl.portion import Portion
+from fastmtl.ragged import RaggedEncoder, can_read
 from fastmtl.tokens import Rows, Tokens
 
 PART = "scoring"
@@ -73,20 +74,19 @@ def score_rows(
 ) -> npt.NDArray[np.float32]:
     """Return `read(features)` for every row, in the order of the rows: float32 [n, width of what `read` returns].
 
-    Rows are batched by length, so a row's numbers depend, in the last bits, on which rows it is scored with: the same
-    rows give the same numbers.
+    The heads and what is made of them are float32. Rows are batched by length, so a row's numbers depend, in the last
+    bits, on which rows it is scored with: the same rows give the same numbers.
     """
     model.eval().to(machine.device)
+    encode = _encode(model, tokens, machine)
 
     def compute(rows: Rows) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), machine.autocast():
-            features = model.features(tokens.padded(rows, machine.device))  # [B, H]
         with torch.inference_mode():
-            values: npt.NDArray[np.float32] = read(features).float().cpu().numpy()  # [B, width]
+            values: npt.NDArray[np.float32] = read(encode(rows)).float().cpu().numpy()  # [B, width]
         return values
 
     checkpoints = checkpoints or Checkpoints.none()
-    portion = portion or Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", progress)
+    portion = portion or Portion(checkpoints.at_once(machine.tokens_at_once), "tokens", progress)
     return compute_rows(InferenceOrder.of([tokens.lengths]), compute, portion, progress, checkpoints)
 
 
@@ -105,3 +105,16 @@ def predict(
         return model.task_logits(features, task)
 
     return score_rows(model, tokens, read, machine, progress, checkpoints, portion)
+
+
+def _encode(model: MtDnn, tokens: Tokens, machine: Machine) -> Callable[[Rows], torch.Tensor]:
+    """Return what gives the features of rows, [B, H] float32: end to end where the encoder can be read so."""
+    if can_read(model.encoder):
+        ragged = RaggedEncoder(model.encoder, model.pooling, machine)
+        return lambda rows: ragged.features(tokens, rows)
+
+    def padded(rows: Rows) -> torch.Tensor:
+        with machine.autocast():
+            return model.features(tokens.padded(rows, machine.device))
+
+    return padded

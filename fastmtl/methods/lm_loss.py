@@ -24,7 +24,7 @@ summary = "How much better the encoder's masked language model predicts the row 
 
 NAME = "lm_loss"
 ADAPT_VERSION = 1
-LOSS_VERSION = 1
+LOSS_VERSION = 2
 
 
 class Options(TrainingConfig):

@@ -13,7 +13,6 @@ import numpy as np
 from torch.nn import functional
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
@@ -33,7 +32,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     location = resolve(encoder["location"], told.beside("fetching the encoder"))
     checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
-    memory.check_inference(checkpoint.encoder, max(INFERENCE_TOKENS, checkpoint.max_length), machine.free_bytes)
+    memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
     (digest,) = spec.datasets
     dataset = Dataset.open(workspace.datasets[digest])
     span = params["start"], params["stop"]

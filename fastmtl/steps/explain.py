@@ -22,7 +22,6 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.encoders import resolve
@@ -48,7 +47,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     location = resolve(encoder["location"], told.beside("fetching the encoder"))
     checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
-    memory.check_inference(checkpoint.encoder, max(INFERENCE_TOKENS, checkpoint.max_length), machine.free_bytes)
+    memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
     (chosen,) = folders(workspace, spec)
     primary = Dataset.open(workspace.datasets[params["primary"]])
     ranks, texts = _chosen_texts(chosen, checkpoint.tokenizer, checkpoint.max_length)

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 import torch
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS
 from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.config import FinetuningConfig
 from fastmtl.datasets import Dataset, TaskKind
@@ -105,7 +104,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     measured, rows = _measured_on(spec, workspace, primary, parts)
     asked = (measured, rows) if config.choose_on == "measured" else (primary, parts.choice)
     checkpoints = Checkpoints.of(spec, workspace, machine, [model])
-    portion = Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", told)
+    portion = Portion(checkpoints.at_once(machine.tokens_at_once), "tokens", told)
 
     def logits_of(tokens: Tokens) -> Logits:
         return predict(model, tokens, PRIMARY, machine, told.beside("measuring"), checkpoints, portion)

@@ -24,7 +24,7 @@ import torch
 from transformers import PreTrainedModel
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS, InferenceOrder
+from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.device import Machine
@@ -47,7 +47,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     location = resolve(params["encoder"]["location"], told.beside("fetching the encoder"))
     model, tokenizer = load_masked_lm(location, max_length)
-    _check_memory(model, max(INFERENCE_TOKENS, max_length), params["mask_share"], machine)
+    _check_memory(model, max(machine.tokens_at_once, max_length), params["mask_share"], machine)
     models = (model, load_masked_lm(adapted / "model", max_length).model)
     reading = told.beside("reading")
     parts = [
@@ -87,7 +87,7 @@ def row_losses(
     # Every draw's every model goes over all rows: as many groups of n rows.
     order = InferenceOrder.of([rows.tokens.lengths] * (passes * len(models)))
     checkpoints = checkpoints or Checkpoints.none()
-    portion = Portion(checkpoints.at_once(INFERENCE_TOKENS), "tokens", progress)
+    portion = Portion(checkpoints.at_once(machine.tokens_at_once), "tokens", progress)
     found = compute_rows(order, compute, portion, progress, checkpoints)
     totals = np.zeros((n, len(models)))
     for each in found.reshape(passes, len(models), n):

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from fastmtl import device, memory
-from fastmtl.batches import INFERENCE_TOKENS
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.datasets import Dataset
 from fastmtl.losses import DiscriminatorLoss, probabilities
@@ -33,7 +32,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
     told = Standing(workspace.progress)
-    memory.check_inference(model.encoder, max(INFERENCE_TOKENS, max_length), machine.free_bytes)
+    memory.check_inference(model.encoder, max(machine.tokens_at_once, max_length), machine.free_bytes)
     reading = told.beside("reading")
     parts = [
         (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length, reading))

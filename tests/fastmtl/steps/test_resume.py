@@ -14,6 +14,7 @@ from worlds import config, write_world
 from fastmtl import pipeline
 from fastmtl.artifacts import Cache
 from fastmtl.datasets import convert
+from fastmtl.device import Machine
 from fastmtl.keeping import complete
 from fastmtl.local import run_steps
 from fastmtl.plan import StepSpec, TaskRef, silent
@@ -79,8 +80,7 @@ def test_a_training_cut_off_again_and_again_ends_with_the_same_bits(world, tmp_p
 
 @pytest.mark.parametrize("kind", SCORINGS)
 def test_a_scoring_cut_off_again_and_again_ends_with_the_same_bits(world, tmp_path, kind, monkeypatch):
-    for name in ("fastmtl.scoring.INFERENCE_TOKENS", "fastmtl.steps.lm_loss.INFERENCE_TOKENS"):
-        monkeypatch.setattr(name, 100)  # batches of some few rows
+    monkeypatch.setattr(Machine, "tokens_at_once", 100)  # batches of some few rows
     monkeypatch.setattr("fastmtl.adapters.GRADIENT_TOKENS", 100)
     whole, cut = (world.attempts(kind, tmp_path / name) for name in ("whole", "cut"))
     expected = whole.run()
@@ -90,7 +90,7 @@ def test_a_scoring_cut_off_again_and_again_ends_with_the_same_bits(world, tmp_pa
 
 
 def test_a_finetuning_cut_off_while_it_measures_goes_on_measuring(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastmtl.steps.finetune.INFERENCE_TOKENS", 24)
+    monkeypatch.setattr(Machine, "tokens_at_once", 24)
     whole, cut = (world.attempts("finetune", tmp_path / name) for name in ("whole", "cut"))
     expected = whole.run()
     assert cut.run(len(whole.tellers[0].messages) - 2) is None
