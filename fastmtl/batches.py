@@ -53,10 +53,9 @@ class Batch:
             return [self]
         return [Batch(self.source, rows) for rows in np.array_split(self.rows, -(-len(self.rows) // size))]
 
-    def groups(self, count: int, device: str) -> Iterator[dict[str, torch.Tensor]]:
-        """Yield the encoder's inputs, [b, L] each, for at most `count` groups of like length: end to end, the rows."""
-        for rows in np.array_split(self.rows, min(count, len(self.rows))):
-            yield self.source.tokens.padded(rows, device)
+    def groups(self, count: int) -> list[Rows]:
+        """Return at most `count` groups of like length: end to end, the rows."""
+        return np.array_split(self.rows, min(count, len(self.rows)))
 
     def labels(self, device: str) -> torch.Tensor:
         """Return [B]."""

@@ -16,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from fastmtl import ragged
 from fastmtl.config import Pooling
 from fastmtl.datasets import TaskKind
+from fastmtl.dropout import Dropout, hasten
 from fastmtl.errors import EncoderUnavailable, InvalidConfig
 
 DROPOUT = 0.1
@@ -58,9 +60,13 @@ class MtDnn(nn.Module):
         self.pooling = pooling
         self.tasks = tuple(tasks)
         width = encoder.config.hidden_size
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         self.heads = nn.ModuleList(nn.Linear(width, task.outputs) for task in tasks)
         self.discriminator = nn.Linear(width, len(tasks)) if discriminator else None
+        self.reads_lines = ragged.can_read(encoder)
+        if self.reads_lines:
+            ragged.prepare(encoder)
+        hasten(encoder)
 
     def features(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return one vector a row, [B, H] float32, from token ids and mask [B, L]."""
@@ -74,6 +80,11 @@ class MtDnn(nn.Module):
             total = (output.last_hidden_state.float() * mask).sum(1)  # [B, H]
             pooled = total / mask.sum(1)
         features: torch.Tensor = self.dropout(pooled.float())
+        return features
+
+    def features_of_line(self, line: ragged.Line) -> torch.Tensor:
+        """Return one vector a row, [B, H] float32, where `reads_lines`: of as many rows those of `features`."""
+        features: torch.Tensor = self.dropout(ragged.read(self.encoder, line, self.pooling))
         return features
 
     def task_logits(self, features: torch.Tensor, task: int) -> torch.Tensor:

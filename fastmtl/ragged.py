@@ -1,12 +1,13 @@
-"""An encoder that reads rows end to end, without padding: N tokens at once, of which each attends to its own row's.
+"""Rows read end to end instead of in a rectangle: N tokens at once, of which each attends to its own row's.
 
-Everything but attention is done token by token, so a batch needs no rectangle: linear layers see [1, N, H], and
-attention takes the rows of one length together. It reads with weights of the machine's precision, which is what
-inference needs and training cannot have: a copy is made, and the encoder it is made of stays as it is. On a CPU with
-bf16 the copy's linear layers keep their weights in the order in which oneDNN multiplies them; else they are put in that
-order anew for every batch. What each of these is worth: docs/performance.md.
+Everything but attention is done token by token, so linear layers need no rectangle and see [1, N, H]; attention takes
+the rows of one span together. A span is rows of one length, or of like length and padded to the longest of them.
 
-Letters: N tokens of a batch · B rows, b of them of one length L · A heads · D width of a head · H hidden width.
+`RaggedEncoder` is for inference alone: a copy of an encoder in the machine's precision. On a CPU with bf16 its linear
+layers keep their weights in the order in which oneDNN multiplies them; else they are put in that order anew for every
+batch. What each of this is worth: docs/performance.md.
+
+Letters: N tokens of a batch · B rows, b of them in a span, of length L · A heads · D width of a head · H hidden width.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from fastmtl.config import Pooling
 from fastmtl.device import Machine
+from fastmtl.dropout import drop
 from fastmtl.tokens import Rows, Tokens
 
 ATTENTION = "fastmtl_ragged"
@@ -35,8 +39,18 @@ LONG = 256
 class Span(NamedTuple):
     """Rows of one length that stand side by side."""
 
-    length: int
     rows: int
+    length: int
+    real: torch.Tensor | None
+    """[b, L] bool: which tokens are not padding; None where all are."""
+
+
+class Line(NamedTuple):
+    """Rows end to end."""
+
+    inputs: dict[str, torch.Tensor]
+    """The encoder's, [1, N] each."""
+    spans: Sequence[Span]
 
 
 def can_read(encoder: PreTrainedModel) -> bool:
@@ -44,21 +58,44 @@ def can_read(encoder: PreTrainedModel) -> bool:
     return encoder.config.model_type in POSITIONS_FROM
 
 
+def prepare(encoder: PreTrainedModel) -> None:
+    """Let an encoder that `can_read` allows read lines; what it is given padded it reads as before."""
+    AttentionInterface.register(ATTENTION, _attend)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    encoder.set_attn_implementation(ATTENTION)
+
+
+def lay(tokens: Tokens, groups: Sequence[Rows], encoder: PreTrainedModel, device: str) -> Line:
+    """Lay groups of rows end to end, each padded to its longest row."""
+    parts = [tokens.padded(rows, "cpu") for rows in groups]
+    masks = [part.pop("attention_mask").bool() for part in parts]  # [b, L] each
+    inputs = {name: torch.cat([part[name].flatten() for part in parts])[None].to(device) for name in parts[0]}
+    config = encoder.config
+    behind = POSITIONS_FROM[config.model_type]
+    first = behind and int(config.pad_token_id or 0) + behind
+    places = [torch.arange(first, first + mask.shape[1]).expand(mask.shape).flatten() for mask in masks]
+    inputs["position_ids"] = torch.cat(places)[None].to(device)  # [1, N]
+    spans = [Span(len(mask), mask.shape[1], None if mask.all() else mask.to(device)) for mask in masks]
+    return Line(inputs, spans)
+
+
+def read(encoder: PreTrainedModel, line: Line, pooling: Pooling) -> torch.Tensor:
+    """Return one vector a row, [B, H] float32, in the order in which the rows lie."""
+    hidden = encoder(**line.inputs, spans=line.spans).last_hidden_state[0]  # [N, H]
+    parts = zip(_cut(hidden, line.spans), line.spans, strict=True)
+    return torch.cat([_pooled(encoder, part, span.real, pooling) for part, span in parts])
+
+
 class RaggedEncoder:
     """A copy of an encoder for inference."""
 
     def __init__(self, encoder: PreTrainedModel, pooling: Pooling, machine: Machine) -> None:
         """Copy an encoder that `can_read` allows."""
-        AttentionInterface.register(ATTENTION, _attend)
-        AttentionMaskInterface.register(ATTENTION, _no_mask)
         self._pooling = pooling
         self._device = machine.device
         self._encoder = copy.deepcopy(encoder).to(torch.device(machine.device))  # type: ignore[arg-type]
         self._encoder.train(False)
-        self._encoder.set_attn_implementation(ATTENTION)
-        config = encoder.config
-        from_padding = POSITIONS_FROM[config.model_type]
-        self._first_position = from_padding and int(config.pad_token_id or 0) + from_padding
+        prepare(self._encoder)
         if machine.precision == "bf16":
             self._encoder.to(torch.bfloat16)
             if machine.device == "cpu":
@@ -66,23 +103,9 @@ class RaggedEncoder:
 
     def features(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
         """Return one vector a row, [B, H] float32; rows of one length have to stand side by side."""
-        ids, types, lengths = tokens.end_to_end(rows)  # [N], [N], [B]
-        spans = _spans(lengths)
-        places = np.concatenate([np.arange(length) for length in lengths]) + self._first_position  # [N]
-        inputs = {"input_ids": ids, "position_ids": places, **({} if types is None else {"token_type_ids": types})}
-        placed = {
-            name: torch.from_numpy(values.astype(np.int64)).to(self._device)[None]  # [1, N]
-            for name, values in inputs.items()
-        }
-        hidden = self._encoder(**placed, spans=spans).last_hidden_state[0]  # [N, H]
-        return torch.cat([self._pooled(part) for part in _cut(hidden, spans)])  # [B, H]
-
-    def _pooled(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return [b, H] float32 of [b, L, H]."""
-        if self._pooling == "pooler":
-            pooled: torch.Tensor = self._encoder.pooler(hidden)
-            return pooled.float()
-        return hidden[:, 0].float() if self._pooling == "first" else hidden.float().mean(1)
+        changes = np.flatnonzero(np.diff(tokens.lengths[rows])) + 1
+        line = lay(tokens, np.split(rows, changes), self._encoder, self._device)
+        return read(self._encoder, line, self._pooling)
 
 
 class _Packed(nn.Module):
@@ -109,20 +132,25 @@ def _pack(module: nn.Module) -> None:
             _pack(child)
 
 
-def _spans(lengths: Rows) -> list[Span]:
-    """Return the runs of one length."""
-    ends = np.flatnonzero(np.diff(lengths, append=-1)) + 1
-    return [Span(int(lengths[end - 1]), int(count)) for end, count in zip(ends, np.diff(ends, prepend=0), strict=True)]
-
-
 def _cut(hidden: torch.Tensor, spans: Sequence[Span]) -> list[torch.Tensor]:
     """Cut [N, ...] into [b, L, ...] a span."""
     parts = torch.split(hidden, [span.length * span.rows for span in spans])
     return [part.view(span.rows, span.length, *part.shape[1:]) for part, span in zip(parts, spans, strict=True)]
 
 
-def _no_mask(*_: object, **__: object) -> None:
-    """Stand for the mask that is not needed."""
+def _pooled(
+    encoder: PreTrainedModel, hidden: torch.Tensor, real: torch.Tensor | None, pooling: Pooling
+) -> torch.Tensor:
+    """Return [b, H] float32 of [b, L, H]."""
+    if pooling == "pooler":
+        pooled: torch.Tensor = encoder.get_submodule("pooler")(hidden)
+        return pooled.float()
+    if pooling == "first":
+        return hidden[:, 0].float()
+    if real is None:
+        return hidden.float().mean(1)
+    mask = real.unsqueeze(-1)  # [b, L, 1]
+    return (hidden.float() * mask).sum(1) / mask.sum(1)
 
 
 def _attend(
@@ -130,29 +158,43 @@ def _attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    mask: None,
+    mask: torch.Tensor | None,
     *,
-    spans: Sequence[Span],
-    scaling: float,
-    **_: Any,  # noqa: ANN401 - whatever else the library tells every attention
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    spans: Sequence[Span] | None = None,
+    **others: Any,  # noqa: ANN401 - whatever else the library tells every attention
 ) -> tuple[torch.Tensor, None]:
-    """Attend inside each row: from [1, A, N, D] to [1, N, A, D]."""
-    query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))  # [N, A, D]
-    parts = zip(_cut(query, spans), _cut(key, spans), _cut(value, spans), strict=True)
-    attended = [
-        _attend_span(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), scaling)  # [b, A, L, D]
-        for q, k, v in parts
-    ]
-    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in attended])[None], None
+    """Attend inside each row: from [1, A, N, D] to [1, N, A, D]; without spans as torch does."""
+    if spans is None:
+        attended: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, mask, scaling=scaling, dropout=dropout, **others
+        )
+        return attended
+    scaling = scaling or query.shape[-1] ** -0.5
+    by_token = (part[0].transpose(0, 1) for part in (query, key, value))  # [N, A, D]
+    parts = zip(*(_cut(part, spans) for part in by_token), spans, strict=True)
+    found = [_attend_span(q, k, v, span.real, scaling, dropout) for q, k, v, span in parts]  # [b, L, A, D]
+    return torch.cat([part.flatten(0, 1) for part in found])[None], None
 
 
-def _attend_span(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-    """Attend inside rows of one length: from [b, A, L, D] to the same."""
+def _attend_span(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    real: torch.Tensor | None,
+    scaling: float,
+    dropout: float,
+) -> torch.Tensor:
+    """Attend inside rows of one length: from [b, L, A, D] to the same."""
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))  # [b, A, L, D]
+    mask = None if real is None else real[:, None, None, :]  # [b, 1, 1, L]
     if query.device.type != "cpu" or query.shape[2] >= LONG:
-        return functional.scaled_dot_product_attention(query, key, value, scale=scaling)
-    shape = query.shape
-    query, key, value = (part.reshape(-1, *shape[2:]) for part in (query, key, value))  # [b * A, L, D]
-    scores = torch.bmm(query, key.transpose(1, 2))  # [b * A, L, L]
+        attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
+        return attended.transpose(1, 2)
+    scores = (query @ key.transpose(2, 3)).float().mul_(scaling)  # [b, A, L, L]
+    if mask is not None:
+        scores = scores.masked_fill_(~mask, -torch.inf)
     # In float32: a softmax of bf16 is slower here wherever L is no multiple of the vector's width.
-    weights = torch.softmax(scores.float().mul_(scaling), dim=-1).to(value.dtype)
-    return torch.bmm(weights, value).view(shape)
+    weights = drop(scores.softmax(-1).to(value.dtype), dropout)
+    return (weights @ value).transpose(1, 2)

@@ -25,8 +25,10 @@ class Run:
         """Begin a training of so many steps: AdamW on what is not frozen, with a rate that falls linearly to zero."""
         model.to(machine.device)
         torch.manual_seed(seed)  # dropout draws from torch's own generator: there is no other way to seed it
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0, fused=True)
+        trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+        self._weights = {name: each.detach() for name, each in (trained | dict(model.named_buffers())).items()}
+        """What training may change in the model, by name; tensors that two layers share once."""
+        self.optimiser = torch.optim.AdamW(trained.values(), lr=learning_rate, weight_decay=0.0, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: 1 - step / steps)
         self._model = model
         self._device = machine.device
@@ -69,7 +71,7 @@ class Run:
 
     def state(self) -> State:
         """Return all that `_put_back` needs."""
-        tensors = {f"model/{name}": tensor for name, tensor in self._weights().items()}
+        tensors = {f"model/{name}": tensor for name, tensor in self._weights.items()}
         moments = self.optimiser.state_dict()["state"]
         for index, values in moments.items():
             tensors |= {f"optimiser/{index}/{name}": value for name, value in values.items()}
@@ -87,14 +89,9 @@ class Run:
         }
         return State(tensors, facts)
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        """Return what training may change in the model, by name; tensors that two layers share once."""
-        trained = {name: each.detach() for name, each in self._model.named_parameters() if each.requires_grad}
-        return trained | {name: each.detach() for name, each in self._model.named_buffers()}
-
     def _put_back(self, kept: State) -> None:
         """Bring everything into the state that was kept."""
-        for name, tensor in self._weights().items():
+        for name, tensor in self._weights.items():
             tensor.copy_(kept.tensors[f"model/{name}"])
         moments: dict[int, dict[str, Any]] = {}
         for name, tensor in kept.tensors.items():

@@ -15,7 +15,7 @@ from fastmtl.device import Machine
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress, silent
 from fastmtl.portion import Portion
-from fastmtl.ragged import RaggedEncoder, can_read
+from fastmtl.ragged import RaggedEncoder
 from fastmtl.tokens import Rows, Tokens
 
 PART = "scoring"
@@ -109,7 +109,7 @@ def predict(
 
 def _encode(model: MtDnn, tokens: Tokens, machine: Machine) -> Callable[[Rows], torch.Tensor]:
     """Return what gives the features of rows, [B, H] float32: end to end where the encoder can be read so."""
-    if can_read(model.encoder):
+    if model.reads_lines:
         ragged = RaggedEncoder(model.encoder, model.pooling, machine)
         return lambda rows: ragged.features(tokens, rows)
 

@@ -55,13 +55,6 @@ class Tokens:
             inputs["token_type_ids"] = np.where(real, self.types[source], 0).astype(np.int64)
         return {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
 
-    def end_to_end(self, rows: Rows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8] | None, Rows]:
-        """Return ids [N] and types [N] of `rows`, one after another, and their lengths [B]."""
-        lengths = self.lengths[rows]  # [B]
-        starts = np.cumsum(lengths) - lengths  # [B]
-        source = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - starts, lengths)  # [N]
-        return self.ids[source], None if self.types is None else self.types[source], lengths
-
 
 def tokenize(
     tokenizer: PreTrainedTokenizerBase, text_a: Sequence[str], text_b: Sequence[str] | None, max_length: int

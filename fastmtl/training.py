@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fastmtl import ragged
 from fastmtl.batches import Batch, TaskRows, batches_per_epoch, training_batches
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
@@ -21,6 +22,7 @@ from fastmtl.plan import Progress
 from fastmtl.portion import Portion
 from fastmtl.run import Run
 from fastmtl.telling import tell_metrics
+from fastmtl.vocabulary import Vocabulary
 
 LossOf = Callable[[MtDnn, torch.Tensor, Batch], torch.Tensor]
 """Model, features [B, H] float32 and their batch, to a scalar: the mean over the rows."""
@@ -64,25 +66,28 @@ def train(
     the result is that of one uninterrupted training, to the bit.
     """
     checkpoints = checkpoints or Checkpoints.none()
-    an_epoch = batches_per_epoch(sources, config.batch_size)
-    steps = config.epochs * an_epoch if steps is None else steps
-    expected = round(steps / an_epoch * sum(source.visits for source in sources))
-    portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
-    run = Run(model, config.learning_rate, steps, machine, portion, seed)
-    run.go_on(checkpoints, progress)
-    for epoch, batches in _epochs(sources, config.batch_size, seed, steps, run.epoch):
-        model.train()
-        for batch in batches[run.batch :]:
-            run.step(len(batch.rows), _backward(model, batch, loss_of, machine, portion))
-            progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
-            checkpoints.tick()
-        model.eval()
-        loss = float(run.total) / len(batches)
-        tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
-        if after_epoch:
-            after_epoch(epoch)
-        run.end_epoch(loss)
-    run.end()
+    vocabulary = Vocabulary(model.encoder, sources)
+    with vocabulary.narrowed():
+        an_epoch = batches_per_epoch(sources, config.batch_size)
+        steps = config.epochs * an_epoch if steps is None else steps
+        expected = round(steps / an_epoch * sum(source.visits for source in sources))
+        portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
+        run = Run(model, config.learning_rate, steps, machine, portion, seed)
+        run.go_on(checkpoints, progress)
+        for epoch, batches in _epochs(vocabulary.sources, config.batch_size, seed, steps, run.epoch):
+            model.train()
+            for batch in batches[run.batch :]:
+                run.step(len(batch.rows), _backward(model, batch, loss_of, machine, portion))
+                progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
+                checkpoints.tick()
+            model.eval()
+            loss = float(run.total) / len(batches)
+            tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
+            if after_epoch:
+                with vocabulary.widened():
+                    after_epoch(epoch)
+            run.end_epoch(loss)
+        run.end()
     return History(tuple(run.losses), steps, run.rows)
 
 
@@ -111,10 +116,17 @@ def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, por
 def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, machine: Machine) -> torch.Tensor:
     """Add what a part's rows contribute to the gradients of the batch's mean loss; return what to the loss itself."""
     with machine.autocast():
-        groups = part.groups(machine.groups, machine.device)
-        features = torch.cat([model.features(inputs) for inputs in groups])  # [b, H]
+        features = _features(model, part, machine)  # [b, H]
     loss = loss_of(model, features, part)
     if len(part.rows) < len(batch.rows):
         loss = loss * (len(part.rows) / len(batch.rows))
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
+
+
+def _features(model: MtDnn, batch: Batch, machine: Machine) -> torch.Tensor:
+    """Return [B, H]: rows of like length are padded together, and all of them read at once where the encoder can."""
+    groups, tokens = batch.groups(machine.groups), batch.source.tokens
+    if model.reads_lines:
+        return model.features_of_line(ragged.lay(tokens, groups, model.encoder, machine.device))
+    return torch.cat([model.features(tokens.padded(rows, machine.device)) for rows in groups])

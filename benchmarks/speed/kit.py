@@ -66,7 +66,7 @@ def in_proportion(data: Path, rows: int) -> list[Texts]:
 
 
 def matmul_rate(device: str, dtype: torch.dtype, size: int = 2_048, repeats: int = 20) -> float:
-    """Return the GFLOP/s of [size, 384] x [384, 1536] (on a GPU [16 size, 768] x [768, 3072]): the best of `repeats`."""
+    """Return the best GFLOP/s of [size, 384] x [384, 1536], on a GPU of [16 size, 768] x [768, 3072]."""
     shape = (size, 384, 1_536) if device == "cpu" else (16 * size, 768, 3_072)
     left, right = (torch.randn(pair, dtype=dtype, device=device) for pair in (shape[:2], shape[1:]))
     took = []

@@ -1,8 +1,8 @@
 """The loops of the published code (MiuLab/FastMTL), as the baselines of our speed: batches padded to 128 tokens.
 
 Rewritten, not copied: it scores with the Trainer's prediction loop, every batch of 128 rows padded to 128 tokens, and
-trains batches of 32 rows of one task padded to 128; float32 on a CPU, fp16 autocast on a GPU. The network and its losses
-are ours, so only the loop differs.
+trains batches of 32 rows of one task padded to 128; float32 on a CPU, fp16 autocast on a GPU. The network and its
+losses are ours, so only the loop differs.
 """
 
 from __future__ import annotations

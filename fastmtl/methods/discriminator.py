@@ -21,7 +21,7 @@ summary = "The paper's: how sure a discriminator, trained with the tasks, is tha
 
 SHARD_ROWS = 50_000
 """Rows of one score step: two minutes of two CPU cores, seconds of a GPU; what a crash can cost."""
-DISCRIMINATOR_VERSION = 2
+DISCRIMINATOR_VERSION = 3
 SCORE_VERSION = 3
 
 

@@ -10,7 +10,7 @@ from transformers import ElectraConfig, ElectraModel
 
 from fastmtl.device import Machine
 from fastmtl.model import MtDnn
-from fastmtl.ragged import LONG, RaggedEncoder, can_read
+from fastmtl.ragged import LONG, RaggedEncoder, can_read, lay, prepare
 from fastmtl.tokens import Tokens
 
 ROWS = np.array([3, 1, 0, 4, 2])
@@ -107,3 +107,28 @@ def test_the_encoder_it_was_made_of_stays_as_it_is():
 def test_an_encoder_that_attends_in_windows_is_not_read_end_to_end():
     assert not can_read(tiny_modernbert())
     assert all(can_read(build(family)) for family in FAMILIES)
+
+
+def test_rows_padded_in_groups_have_the_features_of_one_rectangle_and_the_same_gradients():
+    encoder = build("bert")
+    model = MtDnn(encoder, "mean", (), discriminator=False).eval()
+    tokens, rows = tokens_of([3, 8, 5, 2], typed=True), np.array([3, 0, 2, 1])
+    found = {}
+    for name, features in (
+        ("groups", model.features_of_line(lay(tokens, [rows[:2], rows[2:]], encoder, "cpu"))),
+        ("rectangle", model.features(tokens.padded(rows, "cpu"))),
+    ):
+        features.square().sum().backward()
+        found[name] = features.detach(), encoder.get_input_embeddings().weight.grad.clone()
+        model.zero_grad()
+    assert all(torch.allclose(*pair, atol=1e-4) for pair in zip(*found.values(), strict=True))
+
+
+def test_a_padded_batch_is_still_read_as_before_and_says_nothing_in_its_config():
+    padded_first = build("bert")
+    tokens = tokens_of([3, 8], typed=True)
+    inputs = tokens.padded(np.arange(2), "cpu")
+    before = padded_first(**inputs).last_hidden_state
+    prepare(padded_first)
+    assert torch.allclose(padded_first(**inputs).last_hidden_state, before, atol=1e-6)
+    assert "fastmtl" not in padded_first.config.to_json_string()

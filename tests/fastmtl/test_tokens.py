@@ -39,18 +39,6 @@ def test_lengths_are_cut_at_the_longest_allowed(tokenizer):
     assert tokenize(tokenizer, TEXTS, None, 24).lengths.tolist() == [5, 4, 12, 3]
 
 
-def test_rows_end_to_end_are_the_padded_ones_without_their_padding(tokenizer):
-    tokens = tokenize(tokenizer, TEXTS, SECONDS, 24)
-    rows = np.array([2, 0, 3])
-    ids, types, lengths = tokens.end_to_end(rows)
-    expected = tokens.padded(rows, "cpu")
-    real = expected["attention_mask"].bool()
-    assert ids.tolist() == expected["input_ids"][real].tolist()
-    assert (types is None) == ("token_type_ids" not in expected)
-    assert types is None or types.tolist() == expected["token_type_ids"][real].tolist()
-    assert lengths.tolist() == real.sum(1).tolist()
-
-
 def test_no_rows_are_no_tokens(tokenizer):
     assert len(tokenize(tokenizer, [], None, 8)) == 0
 
