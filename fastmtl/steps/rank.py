@@ -47,9 +47,9 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
 
 
 def read(folder: Path, digests: Sequence[str]) -> list[Scored]:
-    """Return the scores of some datasets, in the order given."""
-    places = {digest: index for index, digest in enumerate(json.loads((folder / "tasks.json").read_text()))}
+    """Return the scores of some datasets, in the order given; they stay on disk until they are read."""
+    places = [json.loads((folder / "tasks.json").read_text()).index(digest) for digest in digests]
     return [
-        Scored(np.load(folder / f"scores-{places[digest]}.npy"), np.load(folder / f"seen-{places[digest]}.npy"))
-        for digest in digests
+        Scored(*(np.load(folder / f"{name}-{place}.npy", mmap_mode="r") for name in ("scores", "seen")))
+        for place in places
     ]

@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.errors import BudgetTooLarge
 from fastmtl.methods import Scored
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
-from fastmtl.selectors import Pool, Selection
+from fastmtl.selectors import Pool, Scores, Selection
 from fastmtl.steps import rank
 from fastmtl.steps.leakage import SCHEMA as LEAKS
 from fastmtl.telling import Standing
@@ -76,7 +77,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     _check_budget(budget, eligible, leaked)
     selector = selectors.get(params["selector"])
     pool = Pool(
-        scores=[np.where(mask, each.scores, np.nan) for each, mask in zip(scored, eligible, strict=True)],
+        scores=_Eligible(scored, eligible),
         primary=TaskRef(**params["primary"]),
         auxiliary=auxiliary,
         datasets=workspace.datasets,
@@ -99,6 +100,28 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     }
     (workspace.output / "counts.json").write_text(json.dumps(result, indent=1))
     return result
+
+
+class _Eligible(Sequence[Scores]):
+    """The scores of each dataset with NaN where a row is not eligible, made when they are asked for."""
+
+    def __init__(self, scored: Sequence[Scored], eligible: Sequence[Mask]) -> None:
+        self._scored = scored
+        self._eligible = eligible
+
+    def __len__(self) -> int:
+        return len(self._scored)
+
+    @overload
+    def __getitem__(self, index: int) -> Scores: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Scores]: ...
+
+    def __getitem__(self, index: int | slice) -> Scores | Sequence[Scores]:
+        if isinstance(index, slice):
+            return _Eligible(self._scored[index], self._eligible[index])
+        return np.where(self._eligible[index], self._scored[index].scores, np.float32(np.nan))
 
 
 def digest(keys: Sequence[str], selection: Selection) -> str:
