@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, exists, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, Select, Update, exists, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from app import events, webhooks
@@ -42,12 +42,20 @@ def changed(session: Session, statement: Update) -> bool:
     return result.rowcount == 1
 
 
-def adopt(session: Session, tenant_id: uuid.UUID, spec: StepSpec, at: datetime) -> Step:
-    """Return the tenant's step of that fingerprint, made new, or as it stands, or set back to be tried again."""
+def adopt(session: Session, tenant_id: uuid.UUID, specs: Sequence[StepSpec], at: datetime) -> list[Step]:
+    """Return the tenant's steps of a plan, each made new, or as it stands, or set back to be tried again.
+
+    A plan holds what its steps need, so needs are found among them. However many there are, it is two statements to
+    look and to write, and one for the needs.
+    """
     own = select(Step).where(Step.tenant_id == tenant_id)
-    step = session.scalar(own.where(Step.fingerprint == spec.fingerprint))
-    if step is None:
-        step = Step(
+    found = session.scalars(own.where(Step.fingerprint.in_([spec.fingerprint for spec in specs])))
+    steps = {step.fingerprint: step for step in found}
+    for step in steps.values():
+        if step.status in (Status.FAILED, Status.CANCELLED):
+            set_back(step)
+    new = {
+        spec.fingerprint: Step(
             id=uuid.uuid4(),
             tenant_id=tenant_id,
             fingerprint=spec.fingerprint,
@@ -56,13 +64,19 @@ def adopt(session: Session, tenant_id: uuid.UUID, spec: StepSpec, at: datetime) 
             status=Status.WAITING,
             created_at=at,
         )
-        session.add(step)
-        session.flush()
-        needed = session.scalars(own.where(Step.fingerprint.in_(spec.needs))).all()
-        session.add_all(StepNeed(step_id=step.id, needs_id=each.id) for each in needed)
-    elif step.status in (Status.FAILED, Status.CANCELLED):
-        set_back(step)
-    return step
+        for spec in specs
+        if spec.fingerprint not in steps
+    }
+    steps |= new
+    session.add_all(new.values())
+    session.flush()
+    session.add_all(
+        StepNeed(step_id=new[spec.fingerprint].id, needs_id=steps[need].id)
+        for spec in specs
+        if spec.fingerprint in new
+        for need in dict.fromkeys(spec.needs)
+    )
+    return [steps[spec.fingerprint] for spec in specs]
 
 
 def set_back(step: Step) -> None:
@@ -71,8 +85,8 @@ def set_back(step: Step) -> None:
     step.worker = step.started_at = step.finished_at = None
 
 
-def promote(session: Session, at: datetime) -> list[uuid.UUID]:
-    """Queue every waiting step that a live job wants and whose needs are all done.
+def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = None) -> list[uuid.UUID]:
+    """Queue every waiting step that a live job wants and whose needs are all done; `among` these ids, or all.
 
     Returns them in the order in which they are to be rung, after the commit.
     """
@@ -80,12 +94,23 @@ def promote(session: Session, at: datetime) -> list[uuid.UUID]:
     open_need = exists().where(
         StepNeed.step_id == Step.id, StepNeed.needs_id == needed.id, needed.status != Status.SUCCEEDED
     )
-    found = session.scalars(select(Step).where(Step.status == Status.WAITING, ~open_need, wanted_by(LIVE)))
+    waiting = select(Step).where(Step.status == Status.WAITING, ~open_need, wanted_by(LIVE))
+    found = session.scalars(waiting if among is None else waiting.where(Step.id.in_(among)))
     ready = sorted(found, key=lambda step: urgency(step.kind))
     for step in ready:
         step.status, step.rung_at = Status.QUEUED, at
     session.flush()
     return [step.id for step in ready]
+
+
+def steps_of(job: Job) -> Select[uuid.UUID]:
+    """Return the ids of a job's steps."""
+    return select(JobStep.step_id).where(JobStep.job_id == job.id)
+
+
+def waiting_for(step_id: uuid.UUID) -> Select[uuid.UUID]:
+    """Return the ids of the steps that need a step."""
+    return select(StepNeed.step_id).where(StepNeed.needs_id == step_id)
 
 
 def wanted_by(statuses: Sequence[Status]) -> ColumnElement[bool]:
@@ -175,8 +200,7 @@ def end(session: Session, job: Job, status: Status, at: datetime, error: Json | 
 
 def release(session: Session, job: Job, at: datetime) -> None:
     """Stop those unfinished steps of a job that no live job wants; one that a paused job wants waits for it."""
-    mine = select(JobStep.step_id).where(JobStep.job_id == job.id)
-    idle = [Step.id.in_(mine), Step.status.in_(UNFINISHED), ~wanted_by(LIVE)]
+    idle = [Step.id.in_(steps_of(job)), Step.status.in_(UNFINISHED), ~wanted_by(LIVE)]
     held = wanted_by([Status.PAUSED])
     stopped: Json = {"fence": Step.fence + 1, "lease_until": None}
     # An attempt that a pause cut short is not one of those that failed.

@@ -42,15 +42,14 @@ class Owners(Life):
             job.datasets = list(datasets)
             session.add(job)
             session.flush()
-            steps = [graph.adopt(session, job.tenant_id, spec, at) for spec in specs]
-            session.flush()
+            steps = graph.adopt(session, job.tenant_id, specs, at)
             for position, (spec, step) in enumerate(zip(specs, steps, strict=True)):
                 reused = step.status == Status.SUCCEEDED
-                job.steps.append(JobStep(position=position, step_id=step.id, name=spec.name, reused=reused))
+                job.steps.append(JobStep(position=position, step=step, name=spec.name, reused=reused))
             session.flush()
             reused_steps = sum(link.reused for link in job.steps)
             events.add(session, job.id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused_steps}, at)
-            ready = graph.promote(session, at)
+            ready = graph.promote(session, at, graph.steps_of(job))
             graph.settle(session, [job], at)
         reach("jobs.created-not-rung")
         self._bell.ring(ready)
@@ -154,7 +153,7 @@ class Owners(Life):
         job.status = Status.QUEUED
         session.flush()
         events.add(session, job.id, kind, {}, at)
-        mine = select(JobStep.step_id).where(JobStep.job_id == job.id)
+        mine = graph.steps_of(job)
         # Rung long ago, perhaps: whoever comes first takes it.
         session.execute(update(Step).where(Step.id.in_(mine), Step.status == Status.QUEUED).values(rung_at=None))
-        return graph.promote(session, at)
+        return graph.promote(session, at, mine)

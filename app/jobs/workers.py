@@ -98,7 +98,7 @@ class Workers(Life):
             seconds = round((at - step.started_at).total_seconds(), 3) if step.started_at else None
             measurements.record(session, step, result)
             graph.tell(session, step.id, EventType.STEP_SUCCEEDED, {"seconds": seconds}, at)
-            ready = graph.promote(session, at)
+            ready = graph.promote(session, at, graph.waiting_for(step.id))
             graph.settle(session, graph.live_jobs(session, claim.step_id), at)
         reach("jobs.finished-not-rung")
         self._bell.ring(ready)

@@ -1,0 +1,182 @@
+"""How long a request waits: POST /v1/jobs and GET of a job's status, at a steady rate, with many jobs in the table.
+
+    python benchmarks/speed/requests.py --jobs 10000 --rate 100 --seconds 30
+
+Starts private PostgreSQL and Redis from this machine's binaries and `fastmtl serve` on them, fills the table over the
+API, then sends requests at their times whether or not earlier ones were answered: waiting is counted from when a
+request was due. No worker runs: jobs stay queued. One request in `--submit-every` submits a new job, the others ask for
+a random one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx2
+import kit
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
+from servers import start_postgres, start_redis
+
+ROWS = 200
+AT_ONCE = 8
+
+
+def csv(task: int) -> bytes:
+    """Return a small dataset."""
+    lines = [f"row {row} of task {task} says {row * task % 97},{'ab'[row % 2]}" for row in range(ROWS)]
+    return ("text,label\n" + "\n".join(lines) + "\n").encode()
+
+
+class Service:
+    """The API on PostgreSQL and Redis."""
+
+    def __init__(self, home: Path, port: int, postgres: str, redis: str) -> None:
+        environment = {
+            **os.environ,
+            "FASTMTL_HOME": str(home),
+            "FASTMTL_PORT": str(port),
+            "FASTMTL_DATABASE_URL": postgres,
+            "FASTMTL_BROKER_URL": redis,
+            "FASTMTL_RATE_LIMIT": "off",
+        }
+        with (home / "serve.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve"], env=environment, stdout=log, stderr=log
+            )
+        self.url = f"http://127.0.0.1:{port}/v1"
+        began = time.monotonic()
+        while True:
+            try:
+                httpx2.get(f"{self.url}/health", timeout=2).raise_for_status()
+                break
+            except httpx2.HTTPError:
+                if time.monotonic() - began > 60:
+                    raise
+                time.sleep(0.05)
+        self.headers = {"Authorization": f"Bearer {(home / 'api-key').read_text().strip()}"}
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(20)
+
+
+class Load:
+    """Requests of one client."""
+
+    def __init__(self, client: httpx2.AsyncClient, datasets: list[str]) -> None:
+        self._client = client
+        self._primary, *self._auxiliary = datasets
+        self._seed = 0
+        self.jobs: list[str] = []
+        self.refused: list[str] = []
+
+    async def submit(self) -> None:
+        """Submit a job of its own seed, so that it shares no step."""
+        self._seed += 1
+        config = {"budget": 50, "seed": self._seed, "discriminator": {"rows_per_task": 50}}
+        body = {"primary": self._primary, "auxiliary": self._auxiliary, "config": config}
+        answer = await self._client.post("/jobs", json=body)
+        if answer.status_code == 202:
+            self.jobs.append(answer.json()["id"])
+        else:
+            self.refused.append(answer.text)
+
+    async def ask(self) -> None:
+        """Ask for a random job's status."""
+        answer = await self._client.get(f"/jobs/{random.choice(self.jobs)}")
+        if answer.status_code != 200:
+            self.refused.append(answer.text)
+
+    async def fill(self, count: int) -> None:
+        """Submit until there are so many jobs."""
+
+        async def some() -> None:
+            while len(self.jobs) < count and not self.refused:
+                await self.submit()
+
+        await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+
+    async def steadily(self, rate: float, seconds: float, submit_every: int) -> dict[str, list[float]]:
+        """Return what every request waited from when it was due, in ms."""
+        waited: dict[str, list[float]] = {"POST /v1/jobs": [], "GET /v1/jobs/{id}": []}
+        began = time.perf_counter()
+
+        async def one(number: int) -> None:
+            due = began + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            submits = number % submit_every == 0
+            await (self.submit() if submits else self.ask())
+            name = "POST /v1/jobs" if submits else "GET /v1/jobs/{id}"
+            waited[name].append(1_000 * (time.perf_counter() - due))
+
+        await asyncio.gather(*(one(number) for number in range(int(rate * seconds))))
+        return waited
+
+
+async def measure(service: Service, jobs: int, loads: list[tuple[float, int]], seconds: float) -> dict[str, object]:
+    """Fill the table, then load."""
+    limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200)
+    async with httpx2.AsyncClient(base_url=service.url, headers=service.headers, timeout=60, limits=limits) as client:
+        datasets = []
+        for task in range(4):
+            answer = await client.post("/datasets", content=csv(task), params={"name": f"task-{task}", "format": "csv"})
+            answer.raise_for_status()
+            datasets.append(answer.json()["id"])
+        load = Load(client, datasets)
+        began = time.perf_counter()
+        await load.fill(jobs)
+        filled = time.perf_counter() - began
+        found = []
+        for rate, submit_every in loads:
+            waited = await load.steadily(rate, seconds, submit_every)
+            found.append(
+                {"rate": rate, "submit_every": submit_every, "ms": {name: told(each) for name, each in waited.items()}}
+            )
+    assert not load.refused, load.refused[:3]
+    return {"jobs": jobs, "seconds": seconds, "filled_per_second": round(jobs / filled, 1), "loads": found}
+
+
+def told(waited: list[float]) -> dict[str, float]:
+    """Return how many there were, and percentiles."""
+    percentiles = {f"p{p}": round(float(np.percentile(waited, p)), 1) for p in (50, 90, 99, 100)}
+    return {"requests": len(waited), **percentiles}
+
+
+def main() -> None:
+    """Measure and write down."""
+    parser = kit.parser(__doc__)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--submit-every", type=int, nargs="*", default=[10, 2])
+    parser.add_argument("--port", type=int, default=18_790)
+    given = parser.parse_args()
+    about = kit.machine()
+    postgres, redis = start_postgres(), start_redis()
+    try:
+        with tempfile.TemporaryDirectory() as home:
+            service = Service(Path(home), given.port, postgres.url, redis.url)
+            try:
+                found = asyncio.run(
+                    measure(service, given.jobs, [(given.rate, every) for every in given.submit_every], given.seconds)
+                )
+            finally:
+                service.stop()
+    finally:
+        postgres.stop()
+        redis.stop()
+    kit.write("requests", {**found, "machine": about}, given.results)
+
+
+if __name__ == "__main__":
+    main()
