@@ -40,8 +40,9 @@ class ServiceError(ClientError):
         self.problem = problem
         self.retry_after = retry_after
         """Seconds to wait before the same is tried again; None where that was not told."""
+        told = str(problem.get("detail") or problem.get("title") or "the service refused")
         details = [str(each.get("message", each)) for each in problem.get("errors", [])]
-        super().__init__(": ".join([problem.get("detail") or problem.get("title", "the service refused"), *details]))
+        super().__init__(": ".join([told, *(each for each in details if each not in told)]))
 
     @property
     def status(self) -> int | None:
