@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from app import cli_service
 
 if TYPE_CHECKING:
     from app.keys_command import Operator
@@ -20,11 +23,16 @@ app = typer.Typer(
 
 keys = typer.Typer(no_args_is_help=True, help="API keys, for the operator: straight on the database.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their quotas, for the operator.")
+app.add_typer(cli_service.datasets, name="datasets")
+app.add_typer(cli_service.jobs, name="jobs")
+
 app.add_typer(keys, name="keys")
 app.add_typer(tenants, name="tenants")
 
 Several = list[str] | None
 Key = Annotated[str, typer.Argument(help="Its id or its prefix, as `keys list` shows them.")]
+COMPLETION = ("--show-completion", "--install-completion")
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 REPRODUCED = Path("fastmtl-reproduce")
 
 
@@ -146,6 +154,21 @@ def reproduce(
     raise typer.Exit(run_reproduce(request, Tools(hub.fetch, network.predict_texts, draw)))
 
 
+@app.command()
+def doctor(
+    device: Annotated[bool, typer.Option("--device", help="Also ask torch what would compute; takes seconds.")] = False,
+    url: cli_service.Url = None,
+    as_json: cli_service.AsJson = False,
+) -> None:
+    """Look at what is installed, reachable and free here, and say what to mend; 1 if something needed is broken."""
+    from app.doctor import doctor
+
+    raise typer.Exit(doctor(url, device=device, as_json=as_json))
+
+
+app.command()(cli_service.estimate)
+
+
 @keys.command("create")
 def create_key(
     tenant: Annotated[str, typer.Option(help="Whose key it is, by name.")] = "default",
@@ -215,6 +238,8 @@ def _operator() -> Operator:
 
 def main() -> None:
     """Run the command."""
+    if len(sys.argv) == 3 and sys.argv[1] in COMPLETION and sys.argv[2] in SHELLS:
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"  # the shell is named: typer need not guess
     app()
 
 

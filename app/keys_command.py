@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from app.keys import MARK, PREFIX_LENGTH, Keys, NewKey, Scope
 from app.models import ApiKey, Tenant
 from app.quotas import Quota, quotas_of
 from app.settings import Settings
-from fastmtl.client import KEY_VARIABLE
 
 Command = Callable[[Database], None]
 
@@ -32,16 +30,6 @@ PIPED_WIDTH = 500
 """Columns of a table that no terminal shows: whoever reads it wants whole names."""
 SERVICES_OWN = "default"
 """Said in place of a number: the service's own quota."""
-
-
-def key_at_hand(settings: Settings) -> str | None:
-    """Return the key to send to this deployment: the environment's, else the one made at its first start."""
-    if key := os.environ.get(KEY_VARIABLE):
-        return key
-    try:
-        return settings.first_key.read_text().strip() or None
-    except OSError:
-        return None
 
 
 class Operator:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 from fastmtl.client import frames
 from fastmtl.client.bars import bar
@@ -110,7 +111,7 @@ class Client:
 
     def dataset(self, dataset: DatasetLike) -> Dataset:
         """Return the description of a dataset."""
-        return Dataset(self._http.json("GET", f"/datasets/{_id(dataset)}"))
+        return Dataset(self._http.json("GET", f"/datasets/{quote(_id(dataset), safe='')}"))
 
     def datasets(self, limit: int = 50) -> Iterator[Dataset]:
         """Yield all datasets, newest first, page by page of `limit`."""
@@ -118,7 +119,7 @@ class Client:
 
     def delete_dataset(self, dataset: DatasetLike) -> Receipt:
         """Remove a dataset that no job has, and return the receipt. Raises Conflict."""
-        return Receipt(self._http.json("DELETE", f"/datasets/{_id(dataset)}"))
+        return Receipt(self._http.json("DELETE", f"/datasets/{quote(_id(dataset), safe='')}"))
 
     def submit(
         self,
@@ -208,7 +209,7 @@ class Client:
         self, path: Path, options: dict[str, str], resumable: bool | None, progress: bool | Callable[[int, int], None]
     ) -> Dataset:
         size = path.stat().st_size
-        with _told(progress, f"upload {options['name']}") as sent:
+        with _told(progress, f"upload {options.get('name', path)}") as sent:
             if size > LARGE_BYTES if resumable is None else resumable:
                 return self.dataset(self._http.upload_in_parts(path, options, sent))
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}

@@ -10,7 +10,7 @@ from service import api
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.keys_command import key_at_hand
+from app.remote import key_at_hand
 from app.settings import Settings
 
 KEY = re.compile(r"fastmtl_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\n")
