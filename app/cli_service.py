@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from app.job_files import Export
     from app.jobs_command import JobRequest, Jobs
 
 datasets = typer.Typer(no_args_is_help=True, help="Data sets on a service: upload, list, show, delete.")
 jobs = typer.Typer(no_args_is_help=True, help="Jobs on a service: submit, watch, list, steer, download.")
 
+KINDS = (
+    "'files'; 'dataset', a folder for datasets.load_dataset; 'model', the fine-tuned one; or 'classifier', it for "
+    "AutoModelForSequenceClassification."
+)
 Url = Annotated[
     str | None, typer.Option(help="The service; default: FASTMTL_URL, else where `fastmtl serve` is on this machine.")
 ]
@@ -190,18 +195,18 @@ def delete_job(job: Id, url: Url = None, as_json: AsJson = False) -> None:
 def download_job(
     job: Id,
     folder: Annotated[Path | None, typer.Argument(help="Where to; default: fastmtl-ID.")] = None,
-    kind: Annotated[
-        str,
-        typer.Option(
-            "--as", help="'files'; 'dataset', a folder for datasets.load_dataset; or 'model', the fine-tuned one."
-        ),
-    ] = "files",
+    kind: Annotated[str, typer.Option("--as", help=KINDS)] = "files",
     file: Annotated[list[str] | None, typer.Option(help="Only this file of the job; again for each.")] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Download what a job made; a transfer that was cut goes on where it was."""
-    raise typer.Exit(_jobs(url, as_json).download(job, folder, kind, file or []))
+    export: Export | None = None
+    if kind == "classifier":
+        from fastmtl import classifier
+
+        export = classifier.export
+    raise typer.Exit(_jobs(url, as_json).download(job, folder, kind, file or [], export))
 
 
 def _jobs(url: str | None, as_json: bool) -> Jobs:

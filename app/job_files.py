@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from fastmtl.client import Job, NotFound
 
-As = Literal["files", "dataset", "model"]
+As = Literal["files", "dataset", "model", "classifier"]
+Export = Callable[[Path, Path], Path]
+"""Takes a model's folder and the new one (fastmtl/classifier.py): the command hands it in, for it needs torch."""
 
 FILES = (
     *("selection.parquet", "subset.parquet", "scores.parquet", "leaks.parquet", "explanations.parquet"),
@@ -17,16 +20,21 @@ FILES = (
 """What a user keeps, as far as it is there."""
 
 
-def download(job: Job, target: Path, kind: str, names: Sequence[str]) -> list[Path]:
+def download(job: Job, target: Path, kind: str, names: Sequence[str], export: Export | None) -> list[Path]:
     """Download into a folder and return what came.
 
     As `files` those of `names`, or those of FILES that the job has; as `dataset` a folder for `datasets.load_dataset`;
-    as `model` one for transformers. Raises NotFound where there is nothing yet.
+    as `model` one that `fastmtl.model.load_model` reads; as `classifier` one for transformers' own classes. Raises
+    NotFound where there is nothing yet.
     """
     if kind == "dataset":
         return [job.save_subset(target)]
     if kind == "model":
         return [job.save_model(target)]
+    if kind == "classifier":
+        assert export is not None, "who asks for a classifier hands in what makes one"
+        with tempfile.TemporaryDirectory(prefix="fastmtl-") as scratch:
+            return [export(job.save_model(Path(scratch) / "model"), target)]
     wanted = list(names)
     if not wanted:
         there = {each.name for each in job.artifacts()}

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.exits import Exit
-from app.job_files import As, download
+from app.job_files import As, Export, download
 from app.local_command import read_config
 from app.models import Status
 from app.remote import connected, dataset_id
@@ -135,7 +135,9 @@ class Jobs:
 
         return run(self._terminal, command)
 
-    def download(self, job_id: str, target: Path | None, kind: str, names: Sequence[str]) -> int:
+    def download(
+        self, job_id: str, target: Path | None, kind: str, names: Sequence[str], export: Export | None = None
+    ) -> int:
         """Download what a job made."""
 
         def command() -> None:
@@ -143,7 +145,7 @@ class Jobs:
                 raise ValueError(f"--as {kind!r} is none of {', '.join(get_args(As))}")
             with connected(self._url) as client:
                 job = client.job(job_id)
-                found = download(job, target or Path(f"fastmtl-{job.id}"), kind, names)
+                found = download(job, target or Path(f"fastmtl-{job.id}"), kind, names, export)
             raw = {"job": job.id, "as": kind, "files": [str(path) for path in found]}
             self._terminal.result(raw, Text("\n".join(map(str, found))))
 

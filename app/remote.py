@@ -77,7 +77,7 @@ def dataset_id(client: Client, terminal: Terminal, given: str) -> str:
     path = Path(given)
     if path.is_file():
         try:
-            dataset = client.upload(path, resumable=True)
+            dataset = client.upload(path, name=_name(path), resumable=True)
         except Invalid:
             terminal.note(f"{path} cannot be used")
             raise
@@ -90,6 +90,14 @@ def dataset_id(client: Client, terminal: Terminal, given: str) -> str:
     except ValueError as error:
         told = f"{given!r} is neither a file here nor the id of a dataset (`fastmtl datasets list` shows those)"
         raise NoDataset(told) from error
+
+
+def _name(path: Path) -> str:
+    """Return what a dataset is called after its file, or after its folder where every task has a file of that name."""
+    folder = path.absolute().parent.name
+    if path.stem == "train" and folder:
+        return folder
+    return f"{folder}-{path.stem}" if path.stem in ("validation", "dev", "test") and folder else path.stem
 
 
 def _reachable(host: str) -> str:

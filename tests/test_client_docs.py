@@ -16,7 +16,9 @@ import datasets
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from tiny import write_encoder
 
 from app.embedded import EmbeddedStack
@@ -65,13 +67,27 @@ def test_the_page_on_python_is_true(place: Path, capsys: pytest.CaptureFixture[s
     assert (found["job"].status, found["selection"].budget, len(found["frame"])) == ("succeeded", 100, 100)
     assert isinstance(found["frame"], pd.DataFrame) and isinstance(found["arrow"], pa.Table)
     assert isinstance(found["lazy"], pl.LazyFrame) and isinstance(found["rows"], datasets.Dataset)
-    assert (len(found["every"]), set(found["policy_rows"]["dataset"])) == (100, {"policy"})
-    assert (found["names"].count("policy"), found["failed"]) == (1, [])
+    assert (len(found["every"]), set(found["policy_rows"]["dataset"])) == (100, {"policy_inference"})
+    assert (found["names"].count("policy_inference"), found["failed"]) == (1, [])
     assert found["best"] == found["why"]._replace(percentile=None, nearest=None)
     assert {"config.json", "heads.safetensors"} <= {path.name for path in (place / "model").iterdir()}
+    assert (
+        predicted(found)
+        == pq.read_table(found["job"].download("predictions.parquet", "p.parquet"))["predicted"].to_pylist()
+    )
     told = capsys.readouterr()
     assert ("text 1 row 1" in told.out, "404 not-found there is no dataset" in told.out) == (True, True)
     assert [word for word in ("upload support", "job ") if word in told.err] == []  # no bar where nobody looks
+
+
+def predicted(found: dict[str, Any]) -> list[str]:
+    """What the exported classifier says of the rows that the job was measured on."""
+    rows = pd.read_csv("examples/support_entailment/validation.csv")
+    texts = [rows[name].to_list() for name in found["held"].columns.values() if name and name != "label"]
+    with torch.inference_mode():
+        inputs = found["tokenizer"](*texts, truncation=True, padding=True, return_tensors="pt")
+        best = found["model"](**inputs).logits.argmax(1)
+    return [found["model"].config.id2label[index] for index in best.tolist()]
 
 
 def test_every_public_class_of_errors_is_on_the_page():
@@ -98,7 +114,13 @@ def test_the_page_on_the_command_is_true(place: Path):
     assert ("100 rows chosen" in told.stdout, "nothing that is needed is broken" in told.stdout) == (True, True)
     assert [mark for mark in ("\x1b", "\r") if mark in told.stdout + told.stderr] == []
     names = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
-    wanted = {"results/selection.parquet", "results/report.json", "rows/README.md", "model/config.json"}
+    wanted = {
+        "results/selection.parquet",
+        "results/report.json",
+        "rows/README.md",
+        "model/config.json",
+        "classifier/config.json",
+    }
     assert wanted | {"one/report.json", "completion.sh"} <= names
 
 

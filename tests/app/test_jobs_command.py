@@ -127,7 +127,7 @@ def test_what_a_job_made_is_downloaded(shell: Shell, tmp_path: Path):
     [
         (["show", UNKNOWN], 3, "error: there is no job"),
         (["list", "--status", "done"], 2, "error: --status 'done' is none of waiting, queued, running, paused"),
-        (["download", UNKNOWN, "--as", "csv"], 2, "error: --as 'csv' is none of files, dataset, model"),
+        (["download", UNKNOWN, "--as", "csv"], 2, "error: --as 'csv' is none of files, dataset, model, classifier"),
         (["watch", "mine"], 2, "error: job_id: "),
     ],
 )
