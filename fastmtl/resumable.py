@@ -60,6 +60,7 @@ def upload_in_parts(
             raise refusal(_kept_problem(http.get(upload), found))
         there[0] = int(_checked(found, refusal).headers["Upload-Offset"])
         if DATASET in found.headers:
+            sent(size, size)
             return found
         said = {**TUS, "Upload-Offset": str(there[0]), "Content-Type": "application/offset+octet-stream"}
         said["Content-Length"] = str(size - there[0])

@@ -153,6 +153,9 @@ LOADS = "import sys; import {}; print(*sorted(set(sys.modules) & {}))"
     [
         "app.main",
         "app.cli",
+        "app.doctor",
+        "app.jobs_command",
+        "fastmtl.client",
         "fastmtl.pipeline",
         *(f"fastmtl.methods.{name}" for name in methods.names()),
         *(f"fastmtl.selectors.{name}" for name in selectors.names()),

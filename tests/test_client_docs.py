@@ -71,10 +71,9 @@ def test_the_page_on_python_is_true(place: Path, capsys: pytest.CaptureFixture[s
     assert (found["names"].count("policy_inference"), found["failed"]) == (1, [])
     assert found["best"] == found["why"]._replace(percentile=None, nearest=None)
     assert {"config.json", "heads.safetensors"} <= {path.name for path in (place / "model").iterdir()}
-    assert (
-        predicted(found)
-        == pq.read_table(found["job"].download("predictions.parquet", "p.parquet"))["predicted"].to_pylist()
-    )
+    with package.Client() as client:
+        client.download(found["job"].id, "predictions.parquet", place / "measured.parquet")
+    assert predicted(found) == pq.read_table(place / "measured.parquet")["predicted"].to_pylist()
     told = capsys.readouterr()
     assert ("text 1 row 1" in told.out, "404 not-found there is no dataset" in told.out) == (True, True)
     assert [word for word in ("upload support", "job ") if word in told.err] == []  # no bar where nobody looks

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+from rich.filesize import decimal
+
 from fastmtl.client import frames
 from fastmtl.client.bars import bar
 from fastmtl.client.http import Http, Sent
@@ -243,7 +245,7 @@ def _told(progress: bool | Callable[[int, int], None], title: str) -> Iterator[S
         yield progress
     elif progress:
         with bar(title) as show:
-            yield lambda sent, total: show(sent / max(1, total), f"{sent / 2**20:,.1f} of {total / 2**20:,.1f} MiB")
+            yield lambda sent, total: show(sent / max(1, total), f"{decimal(sent)} of {decimal(total)}")
     else:
         yield unseen
 

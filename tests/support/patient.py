@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from fastmtl.client import FINAL, Client, Job, ServiceError, Unreachable
+from fastmtl.client import FINAL, Client, ServiceError, Unreachable
 
 T = TypeVar("T")
 AGAIN_SECONDS = 0.1
@@ -46,20 +46,20 @@ class Patient:
         page = self._again(lambda: self._client.request("GET", "/jobs", params={"limit": LATEST}))
         return next((str(job["id"]) for job in page["items"] if job["name"] == name), None)
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> dict:
         """Return a job as it stands."""
-        return self._again(lambda: self._client.job(job_id))
+        return self._again(lambda: self._client.job(job_id)).raw
 
-    def end(self, job_id: str) -> Job | None:
+    def end(self, job_id: str) -> dict | None:
         """Cancel a job and return it; None where it was over before."""
         try:
-            return self._again(lambda: self._client.cancel(job_id))
+            return self._again(lambda: self._client.cancel(job_id)).raw
         except ServiceError as refused:
             if refused.problem["status"] != 409:
                 raise
             return None
 
-    def over(self, job_ids: list[str], seconds: float) -> dict[str, Job]:
+    def over(self, job_ids: list[str], seconds: float) -> dict[str, dict]:
         """Wait until the jobs are over, or the time is; return them as they stand."""
         give_up = time.monotonic() + seconds
         found = {job_id: self.job(job_id) for job_id in job_ids}
