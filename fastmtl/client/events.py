@@ -21,16 +21,27 @@ def follow(http: Http, path: str, after: int, patience_seconds: float) -> Iterat
     patience = _Patience(patience_seconds)
     while True:
         try:
-            with http.events(path, after) as events:
-                patience.renew()
-                if events is None:
-                    return
-                for event in events:
-                    after = event["number"]
-                    yield event
+            for event in _connected(http, path, after, patience):
+                after = event["number"]
+                yield event
             time.sleep(AGAIN_SECONDS)
+        except _Over:
+            return
         except (Unavailable, TooManyRequests) as error:
             patience.wait_after(error)
+
+
+def _connected(http: Http, path: str, after: int, patience: _Patience) -> Iterator[Json]:
+    """Yield events until the connection ends. Raises _Over where nothing more will come."""
+    with http.events(path, after) as events:
+        patience.renew()
+        if events is None:
+            raise _Over
+        yield from events
+
+
+class _Over(Exception):
+    """The job is over and all its events were seen."""
 
 
 class _Patience:

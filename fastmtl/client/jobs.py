@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,12 +106,9 @@ class Job(Record):
         """
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         last = self
-        with bar(f"job {self.id[:8]}") if progress is True else nullcontext() as show:
+        with _teller(progress, f"job {self.id[:8]}") as tell:
             for last in self.watch(every_seconds):
-                if show is not None:
-                    show(last.progress, last._told())
-                elif callable(progress):
-                    progress(last)
+                tell(last)
                 if until is not None and not last.over and time.monotonic() >= until:
                     told = f"the job {self.id} is {last.status} after {timeout_seconds:g} s; it goes on"
                     raise JobNotOver(last, told)
@@ -231,3 +228,15 @@ class Job(Record):
         if self.error is None:
             return f"the job {self.id} was {self.status}; `retry` takes it up"
         return f"the job {self.id} {self.status} in {self.error.get('step')}: {self.error['message']}"
+
+
+@contextmanager
+def _teller(progress: bool | Callable[[Job], object], title: str) -> Iterator[Callable[[Job], object]]:
+    """Yield what is told of every state: the caller's function, a bar, or nothing."""
+    if callable(progress):
+        yield progress
+    elif progress:
+        with bar(title) as show:
+            yield lambda job: show(job.progress, job._told())
+    else:
+        yield lambda job: None
