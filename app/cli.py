@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from app import cli_service
 
 if TYPE_CHECKING:
     from app.keys_command import Operator
@@ -20,11 +23,16 @@ app = typer.Typer(
 
 keys = typer.Typer(no_args_is_help=True, help="API keys, for the operator: straight on the database.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants and their quotas, for the operator.")
+app.add_typer(cli_service.datasets, name="datasets")
+app.add_typer(cli_service.jobs, name="jobs")
+
 app.add_typer(keys, name="keys")
 app.add_typer(tenants, name="tenants")
 
 Several = list[str] | None
 Key = Annotated[str, typer.Argument(help="Its id or its prefix, as `keys list` shows them.")]
+COMPLETION = ("--show-completion", "--install-completion")
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 REPRODUCED = Path("fastmtl-reproduce")
 
 
@@ -100,15 +108,17 @@ def select(
     curve: Annotated[str | None, typer.Option(help="Smaller budgets to train on as well: 100,200.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     train: Annotated[bool, typer.Option(help="Also train on the selection and measure it.")] = True,
+    as_json: cli_service.AsJson = False,
 ) -> None:
     """Choose rows in this process, without a service."""
-    from app.local_command import run_select
+    from app.local_command import LocalRequest, run_select
 
     options = {
         **{"budget": budget, "preset": preset, "loss": loss, "seed": seed, "encoder": encoder, "method": method},
         **{"selector": selector, "compare": compare, "repeats": repeats, "budget_curve": curve and curve.split(",")},
     }
-    raise typer.Exit(run_select(primary, auxiliary, validation, output, config, options, device, train))
+    request = LocalRequest(primary, auxiliary, validation, output, config, options, device, train)
+    raise typer.Exit(run_select(request, as_json=as_json))
 
 
 @app.command()
@@ -129,6 +139,7 @@ def reproduce(
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every fine-tuned model.")] = False,
     revision: Annotated[str | None, typer.Option(help="Of GLUE on the hub; default: one that is known.")] = None,
+    as_json: cli_service.AsJson = False,
 ) -> None:
     """Run the paper's protocol on GLUE: every primary with every method, budget and seed, into one table."""
     from app.reproduce_command import Request, Tools, run_reproduce
@@ -141,9 +152,24 @@ def reproduce(
         draw = drawing.draw
     network.silence_loading()
     lists = (primaries or (), methods or (), budgets or (), seeds or ())
-    flags = (as_published, submission, keep_models)
+    flags = (as_published, submission, keep_models, as_json)
     request = Request(data, output, *lists, max_rows, config, preset, encoder, device, revision, *flags)
     raise typer.Exit(run_reproduce(request, Tools(hub.fetch, network.predict_texts, draw)))
+
+
+@app.command()
+def doctor(
+    device: Annotated[bool, typer.Option("--device", help="Also ask torch what would compute; takes seconds.")] = False,
+    url: cli_service.Url = None,
+    as_json: cli_service.AsJson = False,
+) -> None:
+    """Look at what is installed, reachable and free here, and say what to mend; 1 if something needed is broken."""
+    from app.doctor import doctor
+
+    raise typer.Exit(doctor(url, device=device, as_json=as_json))
+
+
+app.command()(cli_service.estimate)
 
 
 @keys.command("create")
@@ -152,46 +178,51 @@ def create_key(
     name: Annotated[str, typer.Option(help="A name for people.")] = "made by the operator",
     scope: Annotated[str, typer.Option(help="read, write or admin; each may do what those before it may.")] = "read",
     expires_days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it ends.")] = None,
+    as_json: cli_service.AsJson = False,
 ) -> None:
     """Make a key and print it on standard output; it is not shown again."""
     from app.keys import Scope
 
     if scope not in list(Scope):
         raise typer.BadParameter(f"{scope!r} is none of {', '.join(Scope)}", param_hint="--scope")
-    raise typer.Exit(_operator().create_key(tenant, name, Scope(scope), expires_days))
+    raise typer.Exit(_operator(as_json).create_key(tenant, name, Scope(scope), expires_days))
 
 
 @keys.command("list")
-def list_keys(tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None) -> None:
+def list_keys(
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    as_json: cli_service.AsJson = False,
+) -> None:
     """List keys, the ended ones too. What a key is, nobody can show."""
-    raise typer.Exit(_operator().list_keys(tenant))
+    raise typer.Exit(_operator(as_json).list_keys(tenant))
 
 
 @keys.command("revoke")
-def revoke_key(key: Key) -> None:
+def revoke_key(key: Key, as_json: cli_service.AsJson = False) -> None:
     """End a key at once."""
-    raise typer.Exit(_operator().revoke_key(key))
+    raise typer.Exit(_operator(as_json).revoke_key(key))
 
 
 @keys.command("rotate")
 def rotate_key(
     key: Key,
     overlap_hours: Annotated[float, typer.Option(min=0, max=720, help="How long the old one still counts.")] = 24,
+    as_json: cli_service.AsJson = False,
 ) -> None:
     """Make a key in the place of another, which then ends by itself; the new one is printed."""
-    raise typer.Exit(_operator().rotate_key(key, overlap_hours))
+    raise typer.Exit(_operator(as_json).rotate_key(key, overlap_hours))
 
 
 @tenants.command("create")
-def create_tenant(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+def create_tenant(name: Annotated[str, typer.Argument(help="Its name.")], as_json: cli_service.AsJson = False) -> None:
     """Make a tenant: what is its, no other sees."""
-    raise typer.Exit(_operator().create_tenant(name))
+    raise typer.Exit(_operator(as_json).create_tenant(name))
 
 
 @tenants.command("list")
-def list_tenants() -> None:
+def list_tenants(as_json: cli_service.AsJson = False) -> None:
     """List the tenants, what they have and what they may have."""
-    raise typer.Exit(_operator().list_tenants())
+    raise typer.Exit(_operator(as_json).list_tenants())
 
 
 @tenants.command("set-quota")
@@ -200,21 +231,24 @@ def set_quota(
     max_bytes: Annotated[str | None, typer.Option("--bytes", help="Of all its uploads; or 'default'.")] = None,
     max_rows: Annotated[str | None, typer.Option("--rows", help="Of all its datasets; or 'default'.")] = None,
     max_live_jobs: Annotated[str | None, typer.Option("--live-jobs", help="Not over at once; or 'default'.")] = None,
+    as_json: cli_service.AsJson = False,
 ) -> None:
     """Set what a tenant may have; 'default' is what the service's settings say."""
     given = {"max_bytes": max_bytes, "max_rows": max_rows, "max_live_jobs": max_live_jobs}
-    raise typer.Exit(_operator().set_quota(name, given))
+    raise typer.Exit(_operator(as_json).set_quota(name, given))
 
 
-def _operator() -> Operator:
+def _operator(as_json: bool) -> Operator:
     from app.keys_command import Operator
     from app.settings import Settings
 
-    return Operator(Settings())
+    return Operator(Settings(), as_json=as_json)
 
 
 def main() -> None:
     """Run the command."""
+    if len(sys.argv) == 3 and sys.argv[1] in COMPLETION and sys.argv[2] in SHELLS:
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"  # the shell is named: typer need not guess
     app()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from rich.text import Text
 from app.demo_data import DemoData, DemoTask, NoData, find, sample
 from app.embedded import EmbeddedStack, StackError
 from app.show import Json, arms_table, follow, selection_table, sentences
-from fastmtl.client import Client, ServiceError
+from fastmtl.client import Client, ClientError, Dataset, Job
 from fastmtl.errors import FastMTLError
 
 FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "report.json")
@@ -56,7 +55,7 @@ class Demo:
                 if stay:
                     self._wait(stack)
             return 0
-        except (NoData, StackError, ServiceError, FastMTLError) as error:
+        except (NoData, StackError, ClientError, FastMTLError) as error:
             self._console.print(Text.assemble(("The demonstration stopped:", "red"), f" {error}"))
             return 1
         except KeyboardInterrupt:
@@ -77,7 +76,7 @@ class Demo:
             "finetuning": {"epochs": EPOCHS},
         }
         job = self._job(client, stack, request, config)
-        results = self._download(client, job)
+        results = self._download(job)
         report = json.loads((results / "report.json").read_text())
         self._console.print()
         self._console.print(selection_table(report["selection"]["counts"], f"{budget:,} rows chosen"))
@@ -90,11 +89,11 @@ class Demo:
         self._console.print(f"The same with a budget of {again:,}: nothing is trained or scored again to choose them.")
         began = time.monotonic()
         second = client.submit(**request, config={**config, "budget": again}, name=f"demo, {again} rows")
-        counts = self._await_selection(client, stack, second["id"])
+        counts = self._await_selection(stack, second)
         self._console.print(
             selection_table(counts, f"{again:,} rows chosen, {time.monotonic() - began:.1f} s after asking")
         )
-        client.cancel(second["id"])  # the demonstration wants its choice, not its training
+        second.cancel()  # the demonstration wants its choice, not its training
         self._console.print(f"Files: {results}   Service: {stack.url}")
 
     def _upload(self, client: Client, data: DemoData) -> Json:
@@ -104,54 +103,50 @@ class Demo:
         held = self._upload_one(client, data.primary, validation, None, "-validation") if validation else None
         auxiliary = [self._upload_one(client, task, task.train, self._max_rows) for task in data.auxiliary]
         return {
-            "primary": primary["id"],
-            "validation": held["id"] if held else None,
-            "auxiliary": [each["id"] for each in auxiliary],
-            "rows": [each["rows"] for each in auxiliary],
+            "primary": primary,
+            "validation": held,
+            "auxiliary": auxiliary,
+            "rows": [each.rows for each in auxiliary],
         }
 
-    def _upload_one(self, client: Client, task: DemoTask, path: Path, max_rows: int | None, suffix: str = "") -> Json:
+    def _upload_one(
+        self, client: Client, task: DemoTask, path: Path, max_rows: int | None, suffix: str = ""
+    ) -> Dataset:
         with tempfile.TemporaryDirectory(prefix="fastmtl-demo-") as scratch:
             sent, rows = sample(path, max_rows, Path(scratch))
-            dataset = client.upload(sent, name=task.name + suffix)
-        part = f" of {rows:,}, drawn at random (--max-rows 0 takes all)" if dataset["rows"] < rows else ""
-        self._console.print(f"  uploaded {dataset['name']:<28} {dataset['rows']:>7,} rows{part}, {dataset['kind']}")
+            dataset = client.upload(sent, name=task.name + suffix, progress=False)
+        part = f" of {rows:,}, drawn at random (--max-rows 0 takes all)" if dataset.rows < rows else ""
+        self._console.print(f"  uploaded {dataset.name:<28} {dataset.rows:>7,} rows{part}, {dataset.kind}")
         return dataset
 
-    def _job(self, client: Client, stack: EmbeddedStack, request: Json, config: Json) -> Json:
+    def _job(self, client: Client, stack: EmbeddedStack, request: Json, config: Json) -> Job:
         """Submit a job and follow it to its end."""
         job = client.submit(**request, config=config, name="demo")
-        self._console.print(f"Job {job['id']}: choose {config['budget']:,} rows.")
+        self._console.print(f"Job {job.id}: choose {config['budget']:,} rows.")
 
         def states() -> Iterator[Json]:
-            for state in client.watch(job["id"]):
+            for state in job.watch():
                 stack.check()
-                yield state
+                yield state.raw
 
-        last = follow(states(), self._console)
-        if last["status"] != "succeeded":
-            error = last["error"] or {}
-            raise StackError(f"the job {last['status']} in {error.get('step')}: {error.get('message')}")
-        return last
+        follow(states(), self._console)
+        return job.wait(progress=False)
 
-    def _await_selection(self, client: Client, stack: EmbeddedStack, job_id: str) -> Json:
+    def _await_selection(self, stack: EmbeddedStack, job: Job) -> Json:
         """Wait until the job has chosen; return the counts."""
-        for state in client.watch(job_id, every_seconds=0.1):
+        for state in job.watch(every_seconds=0.1):
             stack.check()
             if state["selection"]:
                 counts: Json = state["selection"]["counts"]
                 return counts
-        raise StackError(f"the job ended without a selection: {state['error']}")
+        raise StackError(f"the job ended without a selection: {state.error}")
 
-    def _download(self, client: Client, job: Json) -> Path:
+    def _download(self, job: Job) -> Path:
         """Download what a user keeps: the rows, the report and the model as a folder."""
-        results: Path = self._home.absolute() / "results" / str(job["id"])
+        results = self._home.absolute() / "results" / job.id
         for name in FILES:
-            client.download(job["id"], name, results / name)
-        archive = client.download(job["id"], "model", results / "model.tar")
-        with tarfile.open(archive) as tar:
-            tar.extractall(results, filter="data")
-        archive.unlink()
+            job.download(name, results / name)
+        job.save_model(results / "model")
         return results
 
     def _wait(self, stack: EmbeddedStack) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from rich.console import Console
-from rich.table import Column, Table
+from rich.text import Text
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
@@ -18,41 +16,28 @@ from app import tenants
 from app.clock import now
 from app.db import Database
 from app.errors import ApiError, NotFound
+from app.exits import Exit
 from app.keys import MARK, PREFIX_LENGTH, Keys, NewKey, Scope
 from app.models import ApiKey, Tenant
-from app.quotas import Quota, quotas_of
+from app.quotas import Quota, Quotas, quotas_of
 from app.settings import Settings
-from fastmtl.client import KEY_VARIABLE
+from app.terminal import Terminal, table
+from app.views_access import show_key, show_new_key
 
 Command = Callable[[Database], None]
 
 MOST = 2**63 - 1
 """That the database can hold."""
-PIPED_WIDTH = 500
-"""Columns of a table that no terminal shows: whoever reads it wants whole names."""
 SERVICES_OWN = "default"
 """Said in place of a number: the service's own quota."""
-
-
-def key_at_hand(settings: Settings) -> str | None:
-    """Return the key to send to this deployment: the environment's, else the one made at its first start."""
-    if key := os.environ.get(KEY_VARIABLE):
-        return key
-    try:
-        return settings.first_key.read_text().strip() or None
-    except OSError:
-        return None
 
 
 class Operator:
     """The commands; each returns its exit status: 0, or 2 for what can be mended."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, as_json: bool = False) -> None:
         self._settings = settings
-        self._out = Console(highlight=False, markup=False, soft_wrap=True)
-        self._told = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
-        if not self._out.is_terminal:
-            self._out.width = PIPED_WIDTH
+        self._terminal = Terminal(as_json=as_json)
 
     def create_key(self, tenant: str, name: str, scope: Scope, days: int | None) -> int:
         """Make a key and print it, alone, on standard output."""
@@ -68,15 +53,19 @@ class Operator:
         """List the keys of a tenant, or of all."""
 
         def run(database: Database) -> None:
-            table = _table("prefix", "tenant", "name", "scope", "state", "made", "ends", "last used")
+            shown = table("prefix", "tenant", "name", "scope", "state", "made", "ends", "last used")
+            found = []
             query = select(ApiKey).join(Tenant).options(joinedload(ApiKey.tenant)).order_by(Tenant.name)
             with database.reading() as session:
                 if tenant:
                     query = query.where(Tenant.id == tenants.find(session, tenant).id)
                 for key in session.scalars(query.order_by(ApiKey.created_at, ApiKey.id)):
                     times = [_day(each) for each in (key.created_at, key.expires_at, key.used_at)]
-                    table.add_row(f"{MARK}_{key.prefix}", key.tenant.name, key.name, key.scope, _state(key), *times)
-            self._out.print(table)
+                    shown.add_row(
+                        f"{MARK}_{key.prefix}", key.tenant.name, Text(key.name), key.scope, _state(key), *times
+                    )
+                    found.append({**show_key(key).model_dump(mode="json"), "tenant": key.tenant.name})
+            self._terminal.result(found, shown)
 
         return self._run(run)
 
@@ -86,7 +75,9 @@ class Operator:
         def run(database: Database) -> None:
             key = _find(database, which)
             Keys(database, self._settings).revoke(key.tenant_id, key.id, even_last=True)
-            self._told.print(f"{key.name!r} ({MARK}_{key.prefix}) is revoked")
+            told = _find(database, which)
+            self._terminal.note(f"{key.name!r} ({MARK}_{key.prefix}) is revoked")
+            self._terminal.result(show_key(told).model_dump(mode="json"))
 
         return self._run(run)
 
@@ -98,7 +89,7 @@ class Operator:
             made = Keys(database, self._settings).rotate(key.tenant_id, key.id, timedelta(hours=overlap_hours))
             self._show_new(made)
             old = _find(database, which)  # its end may have been nearer than the overlap is long
-            self._told.print(f"the old one, {MARK}_{old.prefix}, ends {_day(old.expires_at)} UTC")
+            self._terminal.note(f"the old one, {MARK}_{old.prefix}, ends {_day(old.expires_at)} UTC")
 
         return self._run(run)
 
@@ -108,7 +99,8 @@ class Operator:
         def run(database: Database) -> None:
             with database.transaction() as session:
                 tenants.add(session, name, now())
-            self._told.print(f"the tenant {name!r} is made; give it a key: fastmtl keys create --tenant '{name}'")
+            self._terminal.result({"name": name})
+            self._terminal.note(f"the tenant {name!r} is made; give it a key: fastmtl keys create --tenant '{name}'")
 
         return self._run(run)
 
@@ -116,12 +108,14 @@ class Operator:
         """List the tenants with what they have and may have."""
 
         def run(database: Database) -> None:
-            table = _table("name", "made", "bytes", "rows", "live jobs")
+            shown = table("name", "made", "bytes", "rows", "live jobs")
+            found = []
             with database.reading() as session:
                 for tenant in tenants.every(session):
-                    told = [_share(quota) for quota in quotas_of(session, self._settings, tenant.id)]
-                    table.add_row(tenant.name, _day(tenant.created_at), *told)
-            self._out.print(table)
+                    quotas = quotas_of(session, self._settings, tenant.id)
+                    shown.add_row(tenant.name, _day(tenant.created_at), *map(_share, quotas))
+                    found.append({"name": tenant.name, "quotas": _json_of(quotas)})
+            self._terminal.result(found, shown)
 
         return self._run(run)
 
@@ -139,23 +133,26 @@ class Operator:
             told = ", ".join(
                 f"{column.replace('_', ' ')} {_share(quota)}" for column, quota in quotas._asdict().items()
             )
-            self._told.print(f"{name!r} has of what it may have: {told}")
+            self._terminal.note(f"{name!r} has of what it may have: {told}")
+            self._terminal.result({"name": name, "quotas": _json_of(quotas)})
 
         return self._run(run)
 
     def _show_new(self, made: NewKey) -> None:
         key = made.record
-        self._out.print(made.text)
-        self._told.print(f"{key.name!r}, {key.scope}, ends {_day(key.expires_at)}; it is not shown again")
+        self._terminal.result(show_new_key(made).model_dump(mode="json"), made.text)
+        self._terminal.note(f"{key.name!r}, {key.scope}, ends {_day(key.expires_at)}; it is not shown again")
 
     def _run(self, command: Command) -> int:
         try:
             with _database(self._settings) as database:
                 command(database)
         except (ApiError, ValueError) as error:
-            self._told.print(f"refused: {error}")
-            return 2
-        return 0
+            if self._terminal.as_json:
+                return self._terminal.refuse(ValueError(str(error)))
+            self._terminal.note(f"refused: {error}")
+            return Exit.USAGE
+        return Exit.OK
 
 
 @contextmanager
@@ -197,10 +194,6 @@ def _number(text: str) -> int | None:
     return int(digits)
 
 
-def _table(*columns: str) -> Table:
-    return Table(*[Column(name, no_wrap=index == 0) for index, name in enumerate(columns)], box=None, pad_edge=False)
-
-
 def _state(key: ApiKey) -> str:
     if key.revoked_at or not key.counts(now()):
         return "revoked" if key.revoked_at else "expired"
@@ -213,3 +206,7 @@ def _day(at: datetime | None) -> str:
 
 def _share(quota: Quota) -> str:
     return f"{quota.used:,} of " + ("any number" if quota.limit is None else f"{quota.limit:,}")
+
+
+def _json_of(quotas: Quotas) -> dict[str, dict[str, int | None]]:
+    return {name: quota._asdict() for name, quota in quotas._asdict().items()}

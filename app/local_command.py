@@ -3,72 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.text import Text
 
 from app.show import Json, arms_table, selection_table, sentences
+from app.terminal import Terminal, run
 from fastmtl.config import JobConfig
 from fastmtl.encoders import KNOWN
-from fastmtl.errors import FastMTLError, InvalidConfig, InvalidDataset
+from fastmtl.errors import InvalidConfig
 from fastmtl.local import Result, select_rows
 from fastmtl.plan import Progress, StepSpec
 
 
-def run_select(
-    primary: Path,
-    auxiliary: Sequence[Path],
-    validation: Path | None,
-    output: Path,
-    config_file: Path | None,
-    options: Json,
-    device: str,
-    train: bool,
-) -> int:
-    """Select, train, show; return the exit status: 0, or 2 for what the user can mend."""
-    console = Console(highlight=False, markup=False)
-    try:
+@dataclass(frozen=True)
+class LocalRequest:
+    """What the user asks for."""
+
+    primary: Path
+    auxiliary: Sequence[Path]
+    validation: Path | None
+    output: Path
+    config: Path | None
+    options: Json
+    """Options of the command that win over the file."""
+    device: str
+    train: bool
+
+
+def run_select(request: LocalRequest, *, as_json: bool = False) -> int:
+    """Select, train, show; return the exit status."""
+    terminal = Terminal(as_json=as_json)
+
+    def command() -> None:
+        encoder = request.options["encoder"]
         known = dict(KNOWN)
-        if options["encoder"] and Path(options["encoder"]).is_dir():
-            known[options["encoder"]] = f"folder:{Path(options['encoder']).absolute()}"
-        config = read_config(config_file, options)
-        with Bars(
-            TextColumn("{task.description:<28}", markup=False),
-            BarColumn(30),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            console=console,
-        ) as bars:
+        if encoder and Path(encoder).is_dir():
+            known[encoder] = f"folder:{Path(encoder).absolute()}"
+        config = read_config(request.config, request.options)
+        with _bars(terminal.told) as bars:
             result = select_rows(
-                primary,
-                auxiliary,
-                output,
-                validation=validation,
+                request.primary,
+                request.auxiliary,
+                request.output,
+                validation=request.validation,
                 config=config,
                 known_encoders=known,
-                device=device,
-                train=train,
+                device=request.device,
+                train=request.train,
                 progress=lambda step: _bar(bars, step),
             )
-    except InvalidDataset as error:
-        _refuse(console, error.problems)
-        return 2
-    except (FastMTLError, OSError) as error:
-        _refuse(console, [error])
-        return 2
-    _show(console, result, config)
-    return 0
+        _show(terminal, result, config)
+
+    return run(terminal, command)
 
 
-def _refuse(console: Console, reasons: Iterable[object]) -> None:
-    """Say what is wrong, a line each."""
-    for reason in reasons:
-        console.print(Text.assemble(("error:", "red"), f" {reason}"))
+def _bars(console: Console) -> Bars:
+    """Return bars for a terminal; in a pipe a step is a line."""
+    columns = (
+        TextColumn("{task.description:<28}", markup=False),
+        BarColumn(30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    return Bars(*columns, console=console, disable=not console.is_terminal)
 
 
 def read_config(path: Path | None, options: Json) -> JobConfig:
@@ -97,6 +100,8 @@ def read_config(path: Path | None, options: Json) -> JobConfig:
 def _bar(bars: Bars, step: StepSpec) -> Progress:
     """Return a progress that moves a bar of its own."""
     task = bars.add_task(step.name, total=None)
+    if not bars.console.is_terminal:
+        bars.console.print(f"  {step.name}")
 
     def progress(done: int, total: int, unit: str, message: str = "") -> None:
         bars.update(task, completed=done, total=total)
@@ -104,16 +109,16 @@ def _bar(bars: Bars, step: StepSpec) -> Progress:
     return progress
 
 
-def _show(console: Console, result: Result, config: JobConfig) -> None:
+def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
     for key, summary in result.summaries.items():
         for warning in summary.warnings:
-            console.print(f"note on {key}: {warning}")
-    console.print(selection_table(result.counts, f"{config.budget:,} rows chosen"))
-    if result.report:
-        report = json.loads((result.folder / "report.json").read_text())
-        console.print(arms_table(report))
-        for sentence in sentences(report):
-            console.print(f"- {sentence}")
+            terminal.note(f"note on {key}: {warning}")
+    report: Json | None = json.loads((result.folder / "report.json").read_text()) if result.report else None
+    shown: list[RenderableType] = [selection_table(result.counts, f"{config.budget:,} rows chosen")]
+    if report:
+        shown += [arms_table(report), *(f"- {sentence}" for sentence in sentences(report))]
     if result.reused:
-        console.print(f"Found done before: {', '.join(result.reused)}.")
-    console.print(f"Files: {result.folder.absolute()}")
+        shown.append(f"Found done before: {', '.join(result.reused)}.")
+    raw: Json = {"folder": str(result.folder.absolute()), "digest": result.digest, "counts": result.counts}
+    raw |= {"report": report, "reused": list(result.reused)}
+    terminal.result(raw, *shown, f"Files: {result.folder.absolute()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Request:
     as_published: bool = False
     submission: bool = False
     keep_models: bool = False
+    as_json: bool = False
+    """Whether results.json is printed, and everything else goes to standard error."""
 
     @property
     def protocol(self) -> protocol.Protocol:
@@ -73,11 +76,13 @@ class Tools:
 
 def run_reproduce(request: Request, tools: Tools) -> int:
     """Run what is not finished and show the whole; return the exit status: 0, or 2 for what the user can mend."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH)
+    looks = (sys.stderr if request.as_json else sys.stdout).isatty()
+    width = None if looks else PIPED_WIDTH
+    console = Console(highlight=False, stderr=request.as_json, force_terminal=looks, width=width)
     try:
         _reproduce(request, tools, console)
+        if request.as_json:
+            sys.stdout.write((request.output / "results.json").read_text())
     except InvalidDataset as error:
         for problem in error.problems:
             console.print(f"[red]error:[/red] {escape(str(problem))}")

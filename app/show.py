@@ -32,7 +32,7 @@ def follow(states: Iterable[Json], console: Console) -> Json:
         whole = bars.add_task("whole job", total=1.0, told="")
         for last in states:
             left = last["seconds_left"]
-            bars.update(whole, completed=last["progress"], told="" if left is None else f"about {_time(left)} left")
+            bars.update(whole, completed=last["progress"], told="" if left is None else f"about {clock(left)} left")
             for step in last["steps"]:
                 _show_step(step, bars, shown, done, console)
     return last
@@ -72,7 +72,7 @@ def arms_table(report: Json) -> Table:
     for arm, found in report["arms"].items():
         cost = report["costs"].get(arm)
         figures = [_figure(found["metrics"][metric], found["spread"][metric]) for metric in first["metrics"]]
-        table.add_row(described(arm), *figures, _time(cost["seconds"]) if cost else "")
+        table.add_row(described(arm), *figures, clock(cost["seconds"]) if cost else "")
     return table
 
 
@@ -104,7 +104,7 @@ def _show_step(step: Json, bars: Progress, shown: dict[str, TaskID], done: set[s
         done.add(name)
         if name in shown:
             bars.remove_task(shown.pop(name))
-        told = "done before, reused" if step["reused"] else f"done in {_time(step['seconds'] or 0)}"
+        told = "done before, reused" if step["reused"] else f"done in {clock(step['seconds'] or 0)}"
         console.print(f"  {name:<28} {told}", highlight=False)
     progress = step["progress"]
     if step["status"] != "running":
@@ -118,11 +118,11 @@ def _show_step(step: Json, bars: Progress, shown: dict[str, TaskID], done: set[s
 def _rate(progress: Json) -> str:
     """`1,234 rows/s, 0:12 left, epoch 1 of 3`."""
     rate, left = progress["per_second"], progress["seconds_left"]
-    told = [f"{rate:,.0f} {progress['unit']}/s" if rate else "", f"{_time(left)} left" if left is not None else ""]
+    told = [f"{rate:,.0f} {progress['unit']}/s" if rate else "", f"{clock(left)} left" if left is not None else ""]
     return ", ".join(part for part in [*told, progress["message"]] if part)
 
 
-def _time(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """`0:07`, `12:34`, `1:02:03`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)

@@ -49,8 +49,8 @@ class Sender:
                     raise
                 continue
             if _is_in_flight(response) and time.monotonic() < until:
-                time.sleep(_told_to_wait(response) or FIRST_WAIT_SECONDS)
-            elif response.status_code not in BUSY or not attempts.again(_told_to_wait(response)):
+                time.sleep(told_to_wait(response) or FIRST_WAIT_SECONDS)
+            elif response.status_code not in BUSY or not attempts.again(told_to_wait(response)):
                 return response
 
     def fetch(self, path: str, target: Path) -> None:
@@ -71,7 +71,7 @@ class Sender:
                 continue
             except httpx2.HTTPStatusError as error:
                 busy = error.response.status_code in BUSY
-                if not (busy and attempts.again(_told_to_wait(error.response))):
+                if not (busy and attempts.again(told_to_wait(error.response))):
                     raise
                 continue
             if digest is None or sha256(partial) == digest:
@@ -168,7 +168,7 @@ def _is_in_flight(response: httpx2.Response) -> bool:
         return False
 
 
-def _told_to_wait(response: httpx2.Response) -> float | None:
+def told_to_wait(response: httpx2.Response) -> float | None:
     """Return what Retry-After says, in seconds from now."""
     told = response.headers.get("Retry-After", "").strip()
     if told.isdecimal():

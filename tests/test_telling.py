@@ -92,6 +92,6 @@ def test_a_client_follows_a_job_through_a_restart_of_the_api_and_its_webhook_is_
         assert time.monotonic() < until, outside.processes.log("worker")
         time.sleep(0.05)
     ((_, headers, body),) = receiver.requests
-    secret = outside.client._json("GET", "/webhook-secret")["secret"]
+    secret = outside.client.request("GET", "/webhook-secret")["secret"]
     message = Webhook(secret).verify(body, headers)
     assert (message["type"], message["data"]["id"]) == ("job.cancelled", job_id)

@@ -144,12 +144,12 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
     job = service.client.submit(**request_of, config=SMALL, name="whole")
     done = service.until(job, lambda state: state["status"] == "succeeded")
     assert (done["progress"], {step["status"] for step in done["steps"]}) == (1.0, {"succeeded"})
-    selection = service.client.selection(job["id"])
-    assert len({(row["dataset_id"], row["row"]) for row in selection["rows"]}) == 20
-    assert selection["digest"] == done["selection"]["digest"]
-    why = service.client.selection(job["id"], explain=True)["rows"]
-    assert [{key: row[key] for key in selection["rows"][0]} for row in why] == selection["rows"]
-    assert {(len(row["nearest"]), 0 < row["percentile"] <= 100) for row in why} == {(3, True)}
+    selection = service.client.selection(job.id)
+    assert len({(row.dataset_id, row.row) for row in selection.rows}) == 20
+    assert selection.digest == done["selection"]["digest"]
+    why = service.client.selection(job.id, explain=True).rows
+    assert [row._replace(percentile=None, nearest=None) for row in why] == selection.rows
+    assert {(len(row.nearest), 0 < row.percentile <= 100) for row in why} == {(3, True)}
 
     stored = {each["name"] for each in service.client.artifacts(job["id"])}
     promised = {"selection.parquet", "scores.parquet", "subset.parquet", "report.json", "model/config.json"}
@@ -168,7 +168,7 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
     assert [step["name"] for step in chosen["steps"] if step["reused"]] == [
         *("discriminator", "score 1/1", "rank", "leakage")
     ]
-    assert service.client.selection(second["id"])["rows"] == selection["rows"][:7]
+    assert service.client.selection(second).rows == selection.rows[:7]
 
     swapped = {"primary": request_of["auxiliary"][0], "auxiliary": [request_of["primary"], request_of["auxiliary"][1]]}
     third = service.client.submit(**swapped, config={**SMALL, "budget": 7})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from service import api
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.keys_command import key_at_hand
+from app.remote import key_at_hand
 from app.settings import Settings
 
 KEY = re.compile(r"fastmtl_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\n")
@@ -55,6 +56,28 @@ def test_keys_are_listed_without_what_they_are(home: Path):
         [keys[1][:20], "default", "default's", "read", "revoked"],
     ]
     assert table("keys", "list", "--tenant", "ada") == listed[:1]
+
+
+def test_with_json_a_key_and_its_list_are_documents(home: Path):
+    made = json.loads(run("keys", "create", "--scope", "write", "--json").stdout)
+    assert (status(home, made["key"]), made["scope"]) == (200, "write")
+    (listed,) = json.loads(run("keys", "list", "--json").stdout)
+    assert (listed["id"], listed["tenant"], listed["active"], "key" in listed) == (made["id"], "default", True, False)
+    rotated = json.loads(run("keys", "rotate", made["id"], "--overlap-hours", "0", "--json").stdout)
+    assert json.loads(run("keys", "revoke", rotated["id"], "--json").stdout)["active"] is False
+
+
+def test_with_json_tenants_and_quotas_are_documents(home: Path):
+    assert json.loads(run("tenants", "create", "ada", "--json").stdout) == {"name": "ada"}
+    set_ = json.loads(run("tenants", "set-quota", "ada", "--rows", "9", "--json").stdout)
+    assert set_["quotas"]["rows"] == {"used": 0, "limit": 9}
+    assert json.loads(run("tenants", "list", "--json").stdout)[0] == set_
+
+
+def test_with_json_a_refusal_is_a_document(home: Path):
+    ended = run("keys", "revoke", "nonsense", "--json")
+    told = json.loads(ended.stderr)
+    assert (ended.exit_code, told["exit"], "name a key by its id" in told["detail"]) == (2, 2, True)
 
 
 @pytest.mark.parametrize("named_by", ["prefix", "bare prefix", "the key itself"])

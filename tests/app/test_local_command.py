@@ -65,6 +65,13 @@ def test_a_selection_alone_trains_nothing_after_it(folder):
     assert not (folder / "out" / "report.json").exists()
 
 
+def test_with_json_the_result_is_a_document_and_steps_are_lines_beside_it(folder):
+    result = select(folder, "--budget", "5", "--no-train", "--json")
+    told = json.loads(result.stdout)
+    assert (told["counts"]["shops"]["selected"], told["report"], len(told["digest"])) == (5, None, 64)
+    assert "  discriminator" in result.stderr.splitlines()
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

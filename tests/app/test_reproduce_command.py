@@ -58,8 +58,9 @@ def test_the_table_has_a_row_for_every_arm_and_budget_and_a_second_run_computes_
     arms = [("primary only", ""), ("full MT-DNN", ""), *with_budget]
     assert found == [(task, *arm, "2") for task in ("rte", "stsb") for arm in arms]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    again = reproduce(folder, tmp_path, *GRID, "--primaries", "rte,stsb", "--methods", "ce-td,random")
-    assert (again.exit_code, again.output.count("finished before")) == (0, 24)
+    again = reproduce(folder, tmp_path, *GRID, "--primaries", "rte,stsb", "--methods", "ce-td,random", "--json")
+    assert (again.exit_code, again.stderr.count("finished before")) == (0, 24)
+    assert json.loads(again.stdout) == json.loads((tmp_path / "results.json").read_text())
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{name}.{form}" for name in ("budget-ours", "time-ours", "tsne") for form in ("png", "svg")

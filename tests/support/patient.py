@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import httpx2
-
-from fastmtl.client import FINAL, Client, ServiceError
+from fastmtl.client import FINAL, Client, ServiceError, Unreachable
 
 T = TypeVar("T")
 AGAIN_SECONDS = 0.1
@@ -36,7 +34,7 @@ class Patient:
         while True:
             try:
                 return str(self._client.submit(**request, name=name)["id"])
-            except httpx2.TransportError:
+            except Unreachable:
                 self.cut += 1
             found = self.find(name)
             if found is not None:
@@ -45,17 +43,17 @@ class Patient:
 
     def find(self, name: str) -> str | None:
         """Return the id of one of the latest jobs by its name."""
-        page = self._again(lambda: self._client._json("GET", "/jobs", params={"limit": LATEST}))
+        page = self._again(lambda: self._client.request("GET", "/jobs", params={"limit": LATEST}))
         return next((str(job["id"]) for job in page["items"] if job["name"] == name), None)
 
     def job(self, job_id: str) -> dict:
         """Return a job as it stands."""
-        return self._again(lambda: self._client.job(job_id))
+        return self._again(lambda: self._client.job(job_id)).raw
 
     def end(self, job_id: str) -> dict | None:
         """Cancel a job and return it; None where it was over before."""
         try:
-            return self._again(lambda: self._client.cancel(job_id))
+            return self._again(lambda: self._client.cancel(job_id)).raw
         except ServiceError as refused:
             if refused.problem["status"] != 409:
                 raise
@@ -82,7 +80,7 @@ class Patient:
         while True:
             try:
                 return ask()
-            except httpx2.TransportError:
+            except Unreachable:
                 self.cut += 1
                 if time.monotonic() > give_up:
                     raise

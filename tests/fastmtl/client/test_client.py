@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Response
-from service import CSV, Api, api, served
+from service import CSV, served
 
-from fastmtl.client import Client, ServiceError
-
-
-@pytest.fixture
-def hand(tmp_path: Path) -> Iterator[Api]:
-    """The service, whose steps are finished by hand."""
-    with api(tmp_path / "home") as inner:
-        yield Api(inner, tmp_path / "home")
-
-
-@pytest.fixture
-def client(hand: Api) -> Iterator[Client]:
-    with served(hand.client.app) as url, Client(url, hand.key) as client:  # type: ignore[arg-type]
-        yield client
+from fastmtl.client import Client, Invalid, NotFound, Unavailable
 
 
 @pytest.fixture
@@ -48,7 +34,7 @@ def test_what_is_said_of_a_file_is_passed_on(client, tmp_path):
 def test_a_refusal_says_what_the_service_said(client, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("text,label\n,1\n")
-    with pytest.raises(ServiceError, match="the text is empty") as caught:
+    with pytest.raises(Invalid, match="the text is empty") as caught:
         client.upload(path)
     assert caught.value.problem["status"] == 422
 
@@ -58,10 +44,10 @@ def test_a_job_is_watched_to_its_end_and_its_rows_are_downloaded(client, hand, t
     job = client.submit(request["primary"], request["auxiliary"], config=request["config"], name="mine")
     assert (client.job(job["id"])["name"], job["status"]) == ("mine", "queued")
     hand.choose(job)
-    assert [row["row"] for row in client.selection(job["id"])["rows"]] == [4, 3, 2, 1, 0]
+    assert [row.row for row in client.selection(job["id"]).rows] == [4, 3, 2, 1, 0]
     hand.explain(job)
-    why = client.selection(job["id"], explain=True)["rows"][0]
-    assert (why["percentile"], why["nearest"][0]) == (100.0, {"row": 1, "similarity": 0.5})
+    why = client.selection(job["id"], explain=True).rows[0]
+    assert (why.percentile, why.nearest[0]) == (100.0, (1, 0.5))
     assert "selection.parquet" in {each["name"] for each in client.artifacts(job["id"])}
     target = client.download(job["id"], "selection.parquet", tmp_path / "new folder" / "mine.parquet")
     assert target.read_bytes()[:4] == b"PAR1"
@@ -71,7 +57,7 @@ def test_a_job_is_watched_to_its_end_and_its_rows_are_downloaded(client, hand, t
 
 def test_a_file_that_is_not_there_leaves_nothing_behind(client, hand, tmp_path):
     job = hand.submit()
-    with pytest.raises(ServiceError, match="the job has no file"):
+    with pytest.raises(NotFound, match="the job has no file"):
         client.download(job["id"], "nothing.parquet", tmp_path / "downloads" / "nothing.parquet")
     assert list((tmp_path / "downloads").iterdir()) == []
 
@@ -88,5 +74,5 @@ def test_another_servers_answer_is_told_as_it_is():
     def answer() -> Response:
         return Response("<html>Bad gateway</html>", status_code=502)
 
-    with served(other) as url, Client(url) as client, pytest.raises(ServiceError, match="HTTP 502"):
+    with served(other) as url, Client(url) as client, pytest.raises(Unavailable, match="HTTP 502"):
         client.job("x")

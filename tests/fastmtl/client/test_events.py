@@ -12,21 +12,19 @@ from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
-import httpx2
 import pytest
 from fastapi import FastAPI, Response
 from service import Api, api, served
 
-import fastmtl.client
 from app.event_stream import Streams
 from app.events import EventType
-from fastmtl.client import Client, ServiceError
+from fastmtl.client import Client, NotFound, Unreachable, events
 
 
 @pytest.fixture
 def hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The service, whose steps are finished by hand; a client that does not wait long."""
-    monkeypatch.setattr(fastmtl.client, "AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(events, "AWAY_SECONDS", 0.01)
     with api(tmp_path / "home", event_poll_seconds=0.02) as inner:
         yield Api(inner, tmp_path / "home")
 
@@ -43,9 +41,9 @@ def test_events_come_until_the_job_is_over(hand, job):
         first = next(told)
         hand.tell(job, EventType.STEP_SUCCEEDED, step="score 1/1")
         hand.end(job)
-        assert [first, *told] == hand.events(job)
+        assert [each.raw for each in (first, *told)] == hand.events(job)
         last = first["number"] + len(hand.events(job)) - 2
-        assert list(client.events(job["id"], after=last)) == hand.events(job)[-1:]
+        assert [each.raw for each in client.events(job["id"], after=last)] == hand.events(job)[-1:]
 
 
 def test_a_server_that_is_started_anew_costs_no_event(hand, job):
@@ -60,7 +58,7 @@ def test_a_server_that_is_started_anew_costs_no_event(hand, job):
     hand.end(job)
     app.state.parts = replace(parts, streams=Streams(parts.database, parts.keys, parts.settings))
     with client, served(app, port=int(url.rpartition(":")[2])):
-        assert [*before, *told] == hand.events(job)
+        assert [each.raw for each in (*before, *told)] == hand.events(job)
 
 
 @contextmanager
@@ -96,13 +94,13 @@ def test_connections_that_are_cut_anywhere_cost_no_event_and_double_none(hand, j
     draw = random.Random(7)
     lengths = (draw.randint(1, 3000) for _ in count())
     with served(hand.client.app) as url, cutting(url, lengths) as shaky, Client(shaky, hand.key) as client:
-        told = list(client.events(job["id"]))
+        told = [each.raw for each in client.events(job["id"])]
     assert told == hand.events(job)
 
 
 def test_what_the_service_refuses_is_told(hand, job):
     with served(hand.client.app) as url, Client(url, hand.key) as client:
-        with pytest.raises(ServiceError, match="there is no job") as caught:
+        with pytest.raises(NotFound, match="there is no job") as caught:
             next(client.events(str(uuid.uuid4())))
     assert caught.value.problem["status"] == 404
 
@@ -124,5 +122,5 @@ def test_a_busy_service_is_asked_again(hand, job):
 def test_a_service_that_stays_away_is_given_up(job):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with Client(f"http://127.0.0.1:{port}", "key") as client, pytest.raises(httpx2.ConnectError):
+    with Client(f"http://127.0.0.1:{port}", "key") as client, pytest.raises(Unreachable, match="cannot be reached"):
         next(client.events(job["id"], patience_seconds=0.1))
