@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import psutil
 import pyarrow.parquet as pq
 import torch
@@ -39,18 +40,22 @@ class Texts(NamedTuple):
         return len(self.text_a)
 
 
-def read(data: Path, task: str, rows: int | None, seed: int = 0) -> Texts:
-    """Read random rows of a task's training set, all where it has no more."""
-    table = pq.read_table(data / task / "train.parquet", columns=["text_a", "text_b", "label"])
+def read(data: Path, task: str, rows: int | None, seed: int = 0, part: str = "train") -> Texts:
+    """Read random rows of a part of a task, all where it has no more."""
+    table = pq.read_table(data / task / f"{part}.parquet", columns=["text_a", "text_b", "label"])
     if rows is not None and rows < table.num_rows:
         table = table.take(np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:rows]))
     second = table["text_b"].to_pylist()
     return Texts(task, table["text_a"].to_pylist(), None if None in second else second, table["label"].to_pylist())
 
 
-def some(texts: Texts, rows: int) -> Texts:
+def some(texts: Texts, count: int) -> Texts:
     """Return random rows of a task."""
-    kept = np.sort(np.random.default_rng(0).permutation(len(texts))[:rows])
+    return rows(texts, np.sort(np.random.default_rng(0).permutation(len(texts))[:count]))
+
+
+def rows(texts: Texts, kept: npt.NDArray[np.int64]) -> Texts:
+    """Return some rows of a task."""
     return Texts(
         texts.task,
         [texts.text_a[row] for row in kept],

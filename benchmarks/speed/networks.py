@@ -18,7 +18,7 @@ from fastmtl.losses import discriminator_loss, positive_weights
 from fastmtl.model import Checkpoint, MtDnn, Task, load_checkpoint
 from fastmtl.plan import silent
 from fastmtl.tokens import tokenize
-from fastmtl.training import History, batch_task_loss, train
+from fastmtl.training import History, LossOf, batch_task_loss, train
 
 LENGTH = 128
 
@@ -70,7 +70,9 @@ def loss_of(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch.Tensor:
     return batch_task_loss(model, features, batch) + told_apart
 
 
-def trained(model: MtDnn, sources: Sequence[TaskRows], machine: Machine, epochs: int = 1) -> History:
-    """Train TD-MTDNN as a job does."""
+def trained(
+    model: MtDnn, sources: Sequence[TaskRows], machine: Machine, epochs: int = 1, loss: LossOf = loss_of
+) -> History:
+    """Train as a job does, TD-MTDNN where no other loss is given."""
     config = TrainingConfig(epochs=epochs, learning_rate=1e-4, batch_size=32)
-    return train(model, sources, config, loss_of, machine, 0, silent)
+    return train(model, sources, config, loss, machine, 0, silent)
