@@ -126,7 +126,13 @@ class World:
         key = self.client.get("/v1/keys").json()["items"][0]["id"]
         datasets = [each["id"] for each in job["datasets"]]
         return {
-            **{"job_id": job["id"], "dataset_id": datasets[0], "upload_id": upload, "key_id": key},
+            **{
+                "job_id": job["id"],
+                "other_id": job["id"],
+                "dataset_id": datasets[0],
+                "upload_id": upload,
+                "key_id": key,
+            },
             **{"name": "selection.parquet", "primary": datasets[0], "auxiliary": datasets[1]},
         }
 
