@@ -1,0 +1,40 @@
+/** How each dataset's rows score, and where the cut lies. */
+
+import { get, problemBox } from "./api.js";
+import { histogram } from "./bars.js";
+import { h, replace } from "./dom.js";
+import { key } from "./shares.js";
+
+/** The section. */
+export function scoresSection(job, signal) {
+  const place = h("div", { class: "stack" }, h("p", { class: "muted" }, "Being read."));
+  load(job, signal, place);
+  return h(
+    "section",
+    { class: "panel" },
+    h("h2", {}, "How the rows score"),
+    h("p", {}, "Higher is more like the primary, in the eyes of the method. Heights are logarithmic, so that few rows are seen beside many."),
+    h("p", { class: "legend" }, key("pool", "all rows"), key("chosen", "chosen"), key("cut", "the lowest score that was chosen")),
+    place,
+  );
+}
+
+async function load(job, signal, place) {
+  try {
+    const found = await get(`/v1/jobs/${job.id}/scores`, signal);
+    replace(place, found.datasets.map((each) => chart(found, each)));
+  } catch (problem) {
+    if (!signal.aborted) replace(place, problemBox(problem));
+  }
+}
+
+function chart(found, { dataset, rows, chosen }) {
+  const { edges, cut } = found;
+  const reach = edges[edges.length - 1] - edges[0];
+  const digits = Math.min(10, Math.max(1, Math.ceil(-Math.log10(reach)) + 2));
+  const layers = [
+    { name: "Rows", rows, kind: "pool" },
+    { name: "Chosen", rows: chosen, kind: "chosen" },
+  ];
+  return histogram(dataset, edges, layers, { cut, format: (value) => value.toFixed(digits), unit: "score", log: true });
+}
