@@ -33,7 +33,7 @@ function common(ours, theirs, overlap) {
     { class: "panel" },
     h("h2", {}, "What both chose"),
     h("p", { class: "lead" }, `Both chose ${many(both, "row")}: ${percent(share)} of those that either did.`),
-    barList("Rows that both chose", [bar(`First: ${ours.name}, ${many(rows, "row")}`, rows), bar(`Second: ${theirs.name}, ${many(others, "row")}`, others)]),
+    barList("Rows that both chose", [bar(`First: ${ours.name} (${many(rows, "row")})`, rows), bar(`Second: ${theirs.name} (${many(others, "row")})`, others)]),
   );
 }
 

@@ -12,6 +12,9 @@ const ACTIONS = [
   ["retry", "Try again", ["failed", "cancelled"]],
 ];
 
+/** Share of the work from which on the pace of a job says how long the rest takes. */
+const TELLING = 0.02;
+
 /** The buttons: those that make sense are shown; they stay the same elements, so that the focus is not lost. */
 export function controls(id, onJob) {
   const told = h("div");
@@ -49,8 +52,8 @@ export function state(job) {
 
 function times(job) {
   if (!isOver(job)) {
-    if (job.seconds_left !== null) return `about ${duration(job.seconds_left)} left`;
-    return job.started_at ? "" : "waits for a worker";
+    if (job.seconds_left !== null && job.progress >= TELLING) return `about ${duration(job.seconds_left)} left`;
+    return job.started_at ? "how long it takes is not known yet" : "waits for a worker";
   }
   const began = job.started_at || job.created_at;
   const took = duration((new Date(job.finished_at) - new Date(began)) / 1000);

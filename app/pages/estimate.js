@@ -33,7 +33,7 @@ export function estimateBox(signal) {
 function figures(found) {
   const time = found.elapsed_seconds;
   const told = [
-    ["Time", time ? `${duration(time.expected)} (${duration(time.low)} to ${duration(time.high)})` : "nothing was measured here yet"],
+    ["Time", time ? band(time) : "nothing was measured here yet"],
     ["Rows to train on", count(Math.round(found.rows_to_train.expected))],
     ["Rows to score", count(Math.round(found.rows_to_score.expected))],
     found.peak_bytes && ["Memory at its peak", size(found.peak_bytes.expected)],
@@ -42,6 +42,11 @@ function figures(found) {
   ];
   const list = told.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
   return h("dl", { class: "facts" }, list);
+}
+
+function band({ expected, low, high }) {
+  const [middle, least, most] = [expected, low, high].map(duration);
+  return least === most ? middle : `${middle} (${least} to ${most})`;
 }
 
 function wrong(problem) {

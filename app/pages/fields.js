@@ -53,16 +53,17 @@ export function tick(label, { checked, help }, onChange) {
 }
 
 /** The fields that a JSON Schema of settings describes, by the kinds that methods and selectors have. */
-export function settings(schema, onChange) {
+export function settings(schema, values, onChange) {
   return Object.entries(schema.properties).flatMap(([name, described]) => {
     const kind = described.type || described.anyOf?.find((each) => each.type !== "null")?.type;
     const help = described.description;
+    const now = values[name] ?? described.default;
     const change = (value) => onChange(name, value);
-    if (described.enum) return [choice(name, Object.fromEntries(described.enum.map((each) => [each, help])), described.default, change)];
-    if (kind === "boolean") return [tick(name, { checked: described.default, help }, change)];
+    if (described.enum) return [choice(name, Object.fromEntries(described.enum.map((each) => [each, help])), now, change)];
+    if (kind === "boolean") return [tick(name, { checked: now, help }, change)];
     if (kind === "integer" || kind === "number") {
-      const { minimum: min, maximum: max, default: value } = described;
-      return [number(name, { value, min, max, step: kind === "integer" ? "1" : "any", help }, change)];
+      const { minimum: min, maximum: max } = described;
+      return [number(name, { value: now, min, max, step: kind === "integer" ? "1" : "any", help }, change)];
     }
     return [];
   });

@@ -170,7 +170,7 @@ function how(shown, changed) {
 function ownSettings(schema, asked, part, changed) {
   if (!schema) return null;
   const name = asked.config[part];
-  const fields = settings(schema, (setting, value) => {
+  const fields = settings(schema, asked.config.options[name] || {}, (setting, value) => {
     const mine = { ...asked.config.options[name] };
     if (value === null) delete mine[setting];
     else mine[setting] = value;

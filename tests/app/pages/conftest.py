@@ -184,14 +184,14 @@ def watch(visit: Visit, seen: Watched) -> None:
 
 
 def write_rows(path: Path, name: str, rows: int) -> Path:
-    """Single texts; the label is whether a cat is in them. The first auxiliary row is hostile."""
+    """Single texts; the label is whether a cat is in them. A first row is hostile."""
     draw = random.Random(name)
     places = ("order", "refund", "price", "ten") if name == "unlike" else ("river", "city", "train", "shop")
     texts = [
         f"the {draw.choice(('cat', 'dog', 'bird'))} runs in the {draw.choice(places)} {draw.getrandbits(64)}"
         for _ in range(rows)
     ]
-    if name.startswith("alike"):
+    if name.startswith(("alike", "primary")):  # in both, so that it is chosen
         texts[0] = HOSTILE.replace('"', '""')
     lines = [f'"{text}",{"cat" if "cat" in text else "none"}' for text in texts]
     path.write_text("\n".join(["text,label", *lines]))
