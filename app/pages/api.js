@@ -20,6 +20,18 @@ export function get(path, signal) {
   return call("GET", path, undefined, { signal });
 }
 
+/** Ask for all items of a list, a page after another, up to a number. */
+export async function getAll(path, most, signal) {
+  const found = [];
+  let cursor = null;
+  do {
+    const page = await get(`${path}?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, signal);
+    found.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor && found.length < most);
+  return found;
+}
+
 /** Send something; with `key` it is done once, however often it is sent. */
 export function post(path, body, { signal, key } = {}) {
   return call("POST", path, body, { signal, headers: key ? { "Idempotency-Key": key } : {} });

@@ -24,27 +24,49 @@ export function follow(page, { onJob, onMetrics, onWarning }) {
     if (job && !page.signal.aborted) onJob(job);
   };
   const soon = () => {
-    if (settling === null) settling = setTimeout(look, SETTLE_MS);
+    if (settling === null && !isOver(page.job)) settling = setTimeout(look, SETTLE_MS);
   };
-  const source = stream(page, soon, onMetrics, onWarning);
+  const stream = new Stream(page, { soon, onMetrics, onWarning });
   const timer = setInterval(() => {
-    // The stream ends with the job; a job that was tried again has a new one.
-    if (!isOver(page.job) && !document.hidden && Date.now() - last > LOOK_MS) look();
+    if (isOver(page.job)) return;
+    stream.goOn();
+    if (!document.hidden && Date.now() - last > LOOK_MS) look();
   }, LOOK_MS);
   page.signal.addEventListener("abort", () => {
-    source.close();
+    stream.close();
     clearInterval(timer);
     clearTimeout(settling);
   });
 }
 
-function stream(page, soon, onMetrics, onWarning) {
-  const source = new EventSource(`/v1/jobs/${page.id}/events`);
-  const data = (event) => JSON.parse(event.data);
-  for (const name of [...TOLD, ...STEPS]) {
-    source.addEventListener(name, () => isOver(page.job) || soon());
+/** The job's events. The browser comes back by itself when it is cut off; the stream ends with the job. */
+class Stream {
+  constructor(page, listeners) {
+    this.page = page;
+    this.listeners = listeners;
+    this.seen = 0;
+    this.open();
   }
-  source.addEventListener("step.metrics", (event) => onMetrics(data(event)));
-  source.addEventListener("step.warning", (event) => onWarning(data(event)));
-  return source;
+
+  open() {
+    const { soon, onMetrics, onWarning } = this.listeners;
+    this.source = new EventSource(`/v1/jobs/${this.page.id}/events?after=${this.seen}`);
+    const listen = (name, act) =>
+      this.source.addEventListener(name, (event) => {
+        this.seen = Number(event.lastEventId);
+        act(event);
+      });
+    for (const name of [...TOLD, ...STEPS]) listen(name, soon);
+    listen("step.metrics", (event) => onMetrics(JSON.parse(event.data)));
+    listen("step.warning", (event) => onWarning(JSON.parse(event.data)));
+  }
+
+  /** Open it again where it has ended, for a job that was tried again. */
+  goOn() {
+    if (this.source.readyState === EventSource.CLOSED) this.open();
+  }
+
+  close() {
+    this.source.close();
+  }
 }

@@ -1,6 +1,6 @@
 /** The form of a new job: each choice with a sentence, and beside it what the job will take. */
 
-import { get, post, problemBox, requestKey } from "./api.js";
+import { get, getAll, post, problemBox, requestKey } from "./api.js";
 import { h, replace, sentence } from "./dom.js";
 import { estimateBox } from "./estimate.js";
 import { choice, field, line, number, settings, tick } from "./fields.js";
@@ -18,19 +18,20 @@ const PRESETS = {
   paper: "The values of the paper.",
 };
 const NONE = "";
+const MOST_DATASETS = 1000;
 
 /** The view; with the id of a job its choices are taken over. */
 export async function newJobView([from], signal) {
   const [datasets, options, schema, old] = await Promise.all([
-    get("/v1/datasets?limit=200", signal),
+    getAll("/v1/datasets", MOST_DATASETS, signal),
     get("/v1/options", signal),
     get("/openapi.json", signal),
     from ? get(`/v1/jobs/${from}`, signal) : null,
   ]);
-  if (datasets.items.length < 2) return tooFew();
+  if (datasets.length < 2) return tooFew();
   const helps = schema.components.schemas.JobConfig.properties;
   const help = Object.fromEntries(Object.entries(helps).map(([name, each]) => [name, each.description]));
-  return form({ datasets: datasets.items, options, help, asked: begin(options, old), signal });
+  return form({ datasets, options, help, asked: begin(options, old), signal });
 }
 
 /** What is asked for at first: the service's defaults, or another job's choices. */

@@ -36,7 +36,7 @@ def test_every_file_comes_under_the_policy(service: Api, name: str):
     told = {key: answer.headers[key] for key in ("x-content-type-options", "referrer-policy", "cache-control")}
     kept = "no-cache" if name == "/" else "public, max-age=31536000, immutable"
     assert told == {
-        **{"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": kept},
+        **{"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "cache-control": kept},
     }
     assert answer.headers["content-security-policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "

@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP fastmtl.test 127.0.0.1",
 )
 WIDTHS = (1440, 360)
 SCHEMES = ("light", "dark")

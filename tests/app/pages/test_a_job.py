@@ -112,3 +112,17 @@ def test_the_chosen_rows_are_downloaded(visit: Begin, watched, service, tmp_path
     with (tmp_path / "rows.csv").open(newline="") as file:
         rows = [int(row["row"]) for row in csv.DictReader(file)]
     assert rows == [each["row"] for each in service.client.selection(watched.job_id)["rows"]]
+
+
+def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service, datasets):
+    ids = [datasets[name] for name in ("primary", "unlike")]
+    config = {"method": "random", "budget": 7, "encoder": {"name": "tiny", "max_length": 24}, "compare": []}
+    job = service.client.submit(ids[0], ids[1:], config=config, name="held back")
+    page = visit().go(f"/jobs/{job['id']}", "held back")
+    for press, state in (("Pause", "paused"), ("Resume", None), ("Cancel", "cancelled"), ("Try again", None)):
+        page.get_by_role("button", name=press).click()
+        page.get_by_role("button", name=press).wait_for(state="hidden")
+        assert state is None or page.locator(".state .badge").inner_text() == state
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Try again").wait_for()
+    assert service.client.job(job["id"])["status"] == "cancelled"

@@ -95,3 +95,18 @@ def test_what_is_wrong_with_a_file_is_shown_at_its_row(visit: Begin, tmp_path: P
     ]
     assert (seen.serious_findings(), seen.overflow()) == ([], 0)
     seen.shoot("bad-upload")
+
+
+def test_on_another_machine_without_https_it_works_too(browser: Browser, service, tmp_path: Path):
+    """Browsers then say less of where a request comes from, and give pages less to work with."""
+    visit = Visit(browser, service.url.replace("127.0.0.1", "fastmtl.test"))
+    visit.sign_in(service.key)
+    path = tmp_path / "plain.csv"
+    path.write_text("text,label\na cat,yes\na dog,no\n")
+    page = visit.go("/datasets", "Datasets")
+    page.get_by_label("Choose files").set_input_files(path)
+    page.get_by_text("plain: 2 rows").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("API key").wait_for()
+    assert (page.evaluate("isSecureContext"), visit.wrong) == (False, [])
+    visit.context.close()
