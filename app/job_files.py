@@ -99,12 +99,16 @@ def texts_of(member: Member, rows: Sequence[int]) -> dict[int, Text]:
     dataset = Dataset.open(member.path)
     text_a, text_b = dataset.texts(wanted)
     second: Sequence[str | None] = text_b or [None] * len(text_a)
-    labels = dataset.labels(wanted).tolist()
-    named = [each if dataset.kind == TaskKind.REGRESSION else dataset.classes[int(each)] for each in labels]
+    named = [_named(dataset, label) for label in dataset.labels(wanted).tolist()]
     return {
         row: Text(_short(a), b and _short(b), label)
         for row, a, b, label in zip(wanted.tolist(), text_a, second, named, strict=True)
     }
+
+
+def _named(dataset: Dataset, label: float) -> str | float:
+    """Return a class's name, or a number with as many digits as 32 bits hold: 0.3 and not 0.30000001192."""
+    return float(f"{label:.7g}") if dataset.kind == TaskKind.REGRESSION else dataset.classes[int(label)]
 
 
 def _short(text: str) -> str:

@@ -84,6 +84,8 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=_telemetry(traces),
+        docs_url=None,  # ours is app.routes.page's
+        redoc_url=None,
     )
     problems.install(app)
     for each in (datasets, uploads, estimate, jobs, control, events, looks, artifacts, webhooks, keys, service, page):

@@ -1,7 +1,7 @@
 """The web page's files, read once at the start, each with what a browser has to be told of it.
 
-The shell is at `/`, the rest below `/pages/VERSION/`, where VERSION is the digest of all of it: a browser keeps those
-for a year, and the shell of the next version names others.
+The shell is at `/`, that of the API's reference at `/docs`, the rest below `/pages/VERSION/`, where VERSION is the
+digest of all of it: a browser keeps those for a year, and the shell of the next version names others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "pages"
-SHELL = "index.html"
+SHELL, REFERENCE = "index.html", "reference.html"
 VERSION = "{version}"
 """Stands in the shell where its files' version belongs."""
 SERVED = {".css", ".js", ".svg", ".html"}
@@ -57,6 +57,8 @@ class PageFiles:
 
     version: str
     shell: PageFile
+    reference: PageFile
+    """The shell of the API's reference."""
     files: Mapping[str, PageFile]
 
 
@@ -68,11 +70,13 @@ def read_page(folder: Path = FOLDER) -> PageFiles:
     for name, body in bodies.items():
         all_of_it.update(f"{name}\n{hashlib.sha256(body).hexdigest()}\n".encode())
     version = all_of_it.hexdigest()[:16]
-    shell = bodies.pop(SHELL).replace(VERSION.encode(), version.encode())
-    return PageFiles(version, _file(SHELL, shell), {name: _file(name, body) for name, body in bodies.items()})
+    shell, reference = (
+        _file(name, bodies.pop(name).replace(VERSION.encode(), version.encode())) for name in (SHELL, REFERENCE)
+    )
+    return PageFiles(version, shell, reference, {name: _file(name, body) for name, body in bodies.items()})
 
 
 def _file(name: str, body: bytes) -> PageFile:
     kind = {".js": "text/javascript"}.get(Path(name).suffix) or mimetypes.guess_type(name)[0]
     etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'  # weak: gzipped or not, it is the same file
-    return PageFile(body, gzip.compress(body, mtime=0), f"{kind}; charset=utf-8", etag)
+    return PageFile(body, gzip.compress(body, compresslevel=6, mtime=0), f"{kind}; charset=utf-8", etag)

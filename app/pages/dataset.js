@@ -5,6 +5,7 @@ import { histogram, labelBars } from "./bars.js";
 import { h, replace } from "./dom.js";
 import { count, many, moment, size } from "./format.js";
 import { table } from "./table.js";
+import { worries } from "./worries.js";
 
 const LABELS_SHOWN = 20;
 
@@ -28,10 +29,7 @@ export async function datasetView([id], signal) {
 }
 
 function warnings(dataset) {
-  const told = [...dataset.warnings];
-  if (dataset.duplicates > 0) told.push(`${many(dataset.duplicates, "row")} say what an earlier row says already.`);
-  const small = dataset.labels.filter((each) => each.rows < 5).map((each) => each.label);
-  if (small.length > 0) told.push(`Fewer than five rows have the label ${small.slice(0, 5).join(", ")}.`);
+  const told = worries(dataset);
   return told.length > 0 && h("div", { class: "notice warn" }, h("ul", {}, told.map((each) => h("li", {}, each))));
 }
 

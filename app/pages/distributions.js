@@ -5,6 +5,8 @@ import { histogram } from "./bars.js";
 import { h, replace } from "./dom.js";
 import { key } from "./shares.js";
 
+const MOST_CHARTS = 24;
+
 /** The section. */
 export function scoresSection(job, signal) {
   const place = h("div", { class: "stack" }, h("p", { class: "muted" }, "Being read."));
@@ -22,7 +24,14 @@ export function scoresSection(job, signal) {
 async function load(job, signal, place) {
   try {
     const found = await get(`/v1/jobs/${job.id}/scores`, signal);
-    replace(place, found.datasets.map((each) => chart(found, each)));
+    const chosen = (each) => each.chosen.reduce((sum, rows) => sum + rows, 0);
+    const shown = [...found.datasets].sort((a, b) => chosen(b) - chosen(a)).slice(0, MOST_CHARTS);
+    const left = found.datasets.length - shown.length;
+    replace(
+      place,
+      shown.map((each) => chart(found, each)),
+      left > 0 && h("p", { class: "muted" }, `${left} datasets of which less was chosen are not drawn.`),
+    );
   } catch (problem) {
     if (!signal.aborted) replace(place, problemBox(problem));
   }

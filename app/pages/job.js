@@ -14,8 +14,11 @@ import { sharesSection } from "./shares.js";
 import { isOver } from "./states.js";
 import { stepsSection } from "./steps.js";
 import { verdictSection } from "./verdict.js";
+import { worries } from "./worries.js";
 import { warningsSection } from "./warnings.js";
 
+const MOST_DATASETS = 20;
+/** So many are asked for what is worth knowing about them. */
 const PLACES = ["verdict", "steps", "shares", "arms", "curve", "warnings", "losses", "rows", "scores", "downloads", "config"];
 
 /** The view. */
@@ -26,6 +29,7 @@ export async function jobView([id], signal) {
   page.places = Object.fromEntries(PLACES.map((name) => [name, h("div", { class: "place", "data-place": name })]));
   const job = await get(`/v1/jobs/${id}`, signal);
   await update(page, job);
+  worry(page);
   follow(page, {
     onJob: (next) => update(page, next),
     onMetrics: (event) => page.losses.add(event),
@@ -87,6 +91,14 @@ async function report(page) {
 function warn(page, event) {
   page.warnings.push(`${event.data.step}: ${event.data.message}`);
   if (page.job) draw(page);
+}
+
+/** Say what is worth knowing about the datasets; they may have been deleted, and the page does not wait for it. */
+async function worry(page) {
+  const asked = page.job.datasets.slice(0, MOST_DATASETS);
+  const found = await Promise.all(asked.map((each) => get(`/v1/datasets/${each.id}`, page.signal).catch(() => null)));
+  for (const dataset of found.filter(Boolean)) page.warnings.push(...worries(dataset).map((each) => `${dataset.name}: ${each}`));
+  if (!page.signal.aborted) draw(page);
 }
 
 function config(job) {

@@ -5,12 +5,14 @@ import { h } from "./dom.js";
 import { count, many, percent } from "./format.js";
 
 const TWICE = 2;
+const MOST_LINES = 30;
 
 /** The section. */
 export function sharesSection(job) {
   const counts = Object.entries(job.selection.counts).map(([name, each]) => ({ name, ...each }));
   counts.sort((a, b) => b.share - a.share);
-  const lines = counts.map((each) => ({
+  const shown = counts.slice(0, MOST_LINES);
+  const lines = shown.map((each) => ({
     name: each.name,
     bars: [
       { share: each.share, kind: "chosen", label: `${percent(each.share)} of the selection, ${many(each.selected, "row")}` },
@@ -24,6 +26,7 @@ export function sharesSection(job) {
     h("p", {}, summary(counts)),
     h("p", { class: "legend" }, key("chosen", "share of the selection"), key("pool", "share of the pool that could be chosen")),
     barList("Shares by dataset", lines),
+    counts.length > shown.length && h("p", { class: "muted" }, `${counts.length - shown.length} more stand among the numbers.`),
     numbers("Shares by dataset", counts, COLUMNS),
   );
 }

@@ -37,6 +37,15 @@ def shell(parts: Parts, known: Known = None, encodings: Encodings = "") -> Respo
     return _answer(parts.page.shell, REVALIDATED, known, encodings)
 
 
+@router.get("/docs")
+def reference(parts: Parts, known: Known = None, encodings: Encodings = "") -> Response:
+    """Return the reference of the API; unlike the framework's own it fetches no script from elsewhere.
+
+    A script from elsewhere could do in the name of whoever is signed in what that person may.
+    """
+    return _answer(parts.page.reference, REVALIDATED, known, encodings)
+
+
 @router.get("/pages/{version}/{name:path}")
 def file(parts: Parts, version: str, name: str, known: Known = None, encodings: Encodings = "") -> Response:
     """Return one of the page's files; of another version than this service's there are none."""

@@ -18,7 +18,7 @@ from app.keys import Scope
 from app.main import create_app
 from app.settings import Settings
 
-PAGES = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/", "/pages/{version}/{name}", "/session"}
+PAGES = {"/openapi.json", "/docs", "/", "/pages/{version}/{name}", "/session"}
 """What is served besides and stands not in the document: it is the document, or shows it, or is the web page's."""
 
 

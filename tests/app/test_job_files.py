@@ -36,6 +36,14 @@ def test_a_job_that_has_chosen_nothing_has_none(service: Api):
         files_of(service, {"id": str(uuid.uuid4())})
 
 
+def test_a_number_has_the_digits_that_were_written(tmp_path: Path):
+    path = write_dataset(tmp_path, "numbers", [f"text {row},{row / 10 + 0.3}" for row in range(9)])
+    assert texts_of(Member("numbers", uuid.uuid4(), 9, path), [0, 4]) == {
+        0: Text("text 0", None, 0.3),
+        4: Text("text 4", None, 0.7),
+    }
+
+
 def test_a_row_says_what_stands_in_the_file(tmp_path: Path):
     path = write_dataset(tmp_path, "pairs", ["<b>a</b>,b,yes", f"{'x' * 3000},d,no"], "sentence1,sentence2,label")
     member = Member("pairs", uuid.uuid4(), 2, path)

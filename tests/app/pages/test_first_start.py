@@ -62,7 +62,9 @@ def test_a_chosen_file_becomes_a_dataset(visit: Begin, tmp_path: Path):
     page.get_by_text("mine: 3 rows").wait_for()
     page.get_by_role("table", name="Datasets").get_by_role("link", name="mine", exact=True).first.click()
     page.get_by_role("heading", name="mine").wait_for()
-    assert "classification: a label is a class" in page.get_by_role("main").inner_text()
+    told = page.get_by_role("main").inner_text()
+    assert "classification: a label is a class" in told
+    assert "Fewer than five rows each have the label" in told
 
 
 def test_a_dropped_file_becomes_a_dataset(visit: Begin):
@@ -109,4 +111,13 @@ def test_on_another_machine_without_https_it_works_too(browser: Browser, service
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("API key").wait_for()
     assert (page.evaluate("isSecureContext"), visit.wrong) == (False, [])
+    visit.context.close()
+
+
+def test_the_reference_of_the_api_is_drawn_without_anything_from_elsewhere(browser: Browser, service):
+    visit = Visit(browser, service.url)
+    visit.page.goto(f"{service.url}/docs")
+    visit.page.get_by_text("Submit a job", exact=True).wait_for()
+    visit.shoot("reference")
+    assert visit.wrong == []
     visit.context.close()
