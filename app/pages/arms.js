@@ -3,8 +3,8 @@
 import { h, s } from "./dom.js";
 import { table } from "./table.js";
 
-const WIDTH = 400;
-const MARGIN = 12;
+/** Per cent of the width that are left free on either side. */
+const MARGIN = 2;
 
 /** The section; nothing where no arm was compared. */
 export function armsSection(report) {
@@ -53,7 +53,7 @@ function intervals(title, lines) {
   const ends = lines.flatMap((each) => [each.low, each.high, 0]);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const reach = high - low || 0.01;
-  const x = (value) => MARGIN + ((WIDTH - 2 * MARGIN) * (value - low)) / reach;
+  const x = (value) => `${MARGIN + ((100 - 2 * MARGIN) * (value - low)) / reach}%`;
   const kind = (each) => (each.low > 0 ? "good" : each.high < 0 ? "bad" : "open");
   return h(
     "figure",
@@ -72,7 +72,7 @@ function intervals(title, lines) {
             { class: "bar" },
             s(
               "svg",
-              { viewBox: `0 0 ${WIDTH} 20`, class: "interval", "aria-hidden": "true" },
+              { class: "interval", height: "20", "aria-hidden": "true" },
               s("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: 20 }),
               s("line", { class: kind(each), x1: x(each.low), x2: x(each.high), y1: 10, y2: 10 }),
               s("circle", { class: kind(each), cx: x(each.value), cy: 10, r: 5 }),
