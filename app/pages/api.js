@@ -56,7 +56,12 @@ export function problemBox(problem) {
     { class: "notice bad", role: "alert" },
     h("strong", {}, problem.title || "Something went wrong"),
     h("p", {}, problem.message),
-    more.length > 0 && h("ul", {}, more.map((each) => h("li", {}, told(each)))),
+    more.length > 0 &&
+      h(
+        "ul",
+        {},
+        more.map((each) => h("li", {}, told(each))),
+      ),
   );
 }
 

@@ -6,6 +6,8 @@ import { table } from "./table.js";
 /** Per cent of the width that are left free on either side. */
 const MARGIN = 2;
 
+const MEASURED_ON = { validation: "validation dataset", holdout: "primary that were held out" };
+
 /** The section; nothing where no arm was compared. */
 export function armsSection(report) {
   const names = Object.keys(report.arms).filter((name) => !/^(best|without) /.test(name));
@@ -20,14 +22,24 @@ export function armsSection(report) {
     h(
       "p",
       {},
-      `Measured by ${first.headline} on ${first.rows.measured} rows of the ${first.measured_on === "validation" ? "validation dataset" : "primary that were held out"}. `,
+      `Measured by ${first.headline} on ${first.rows.measured} rows of the ${MEASURED_ON[first.measured_on]}. `,
       "A line is the 95 % interval of how much better the selection is; where it crosses zero, no difference is shown.",
     ),
-    intervals("How much better the selection is", differences.map(([name, each]) => ({ name: `than ${name}`, ...each }))),
-    table("What each arm reached", columns(first.headline), names.map((name) => ({ name, ...report.arms[name] }))),
+    intervals(
+      "How much better the selection is",
+      differences.map(([name, each]) => ({ name: `than ${name}`, ...each })),
+    ),
+    table(
+      "What each arm reached",
+      columns(first.headline),
+      names.map((name) => ({ name, ...report.arms[name] })),
+    ),
     effects.length > 0 && [
       h("h3", {}, "What each dataset's rows are worth"),
-      intervals("Worth of each dataset's rows", effects.map(([name, each]) => ({ name: `${name}: ${each.meaning}`, ...each }))),
+      intervals(
+        "Worth of each dataset's rows",
+        effects.map(([name, each]) => ({ name: `${name}: ${each.meaning}`, ...each })),
+      ),
     ],
   );
 }
@@ -37,7 +49,13 @@ function columns(headline) {
   return [
     { name: "Arm", cell: (arm) => arm.name },
     { name: headline, cell: (arm) => figure(arm.metrics[headline], arm.spread[headline]), kind: "number" },
-    { name: "Others", cell: (arm) => others(arm).map(([name, value]) => `${name} ${figure(value)}`).join(", ") },
+    {
+      name: "Others",
+      cell: (arm) =>
+        others(arm)
+          .map(([name, value]) => `${name} ${figure(value)}`)
+          .join(", "),
+    },
     { name: "Repeats", cell: (arm) => String(arm.repeats.length), kind: "number" },
   ];
 }
@@ -88,4 +106,3 @@ function intervals(title, lines) {
 function signed(value) {
   return `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(1)}`;
 }
-

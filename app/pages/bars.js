@@ -32,8 +32,20 @@ export function histogram(title, edges, layers, { cut = null, format, unit, log 
     "figure",
     { class: "chart" },
     h("figcaption", {}, title),
-    s("svg", { ...box, class: "histogram" }, bars, s("line", { class: "base", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }), line),
-    h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, format(low)), h("span", {}, unit), h("span", {}, format(high))),
+    s(
+      "svg",
+      { ...box, class: "histogram" },
+      bars,
+      s("line", { class: "base", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }),
+      line,
+    ),
+    h(
+      "div",
+      { class: "ends", "aria-hidden": "true" },
+      h("span", {}, format(low)),
+      h("span", {}, unit),
+      h("span", {}, format(high)),
+    ),
     numbers(title, rowsOf(edges, layers, format), [
       { name: unit, cell: (row) => row.range },
       ...layers.map((layer, index) => ({ name: layer.name, cell: (row) => count(row.counts[index]), kind: "number" })),
@@ -78,7 +90,12 @@ export function numbers(title, rows, columns) {
 function strip(bar) {
   const width = (100 * Math.min(1, Math.max(0, bar.share))).toFixed(2);
   const box = { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true", class: "strip" };
-  return s("svg", box, s("rect", { class: "track", width: 100, height: 10 }), s("rect", { class: bar.kind, width, height: 10 }));
+  return s(
+    "svg",
+    box,
+    s("rect", { class: "track", width: 100, height: 10 }),
+    s("rect", { class: bar.kind, width, height: 10 }),
+  );
 }
 
 function rowsOf(edges, layers, format) {

@@ -38,14 +38,21 @@ export function lineChart(title, across, xs, lines) {
 function options(place, width, across, lines) {
   const style = getComputedStyle(place);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+  const axis = {
+    stroke: colour("--muted"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { stroke: colour("--line") },
+  };
   return {
     width,
     height: HEIGHT,
     legend: { show: false },
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: across, labelSize: 22, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }, { ...axis, size: 58 }],
+    axes: [
+      { ...axis, label: across, labelSize: 22, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
+      { ...axis, size: 58 },
+    ],
     series: [
       {},
       ...lines.map((each, index) => ({
@@ -62,14 +69,17 @@ function options(place, width, across, lines) {
 
 function legend(lines) {
   if (lines.length < 2) return null;
-  const one = (each, index) => h("span", { class: "key" }, h("span", { class: `swatch series-${index % COLOURS}` }), each.name);
+  const one = (each, index) =>
+    h("span", { class: "key" }, h("span", { class: `swatch series-${index % COLOURS}` }), each.name);
   return h("p", { class: "legend" }, lines.map(one));
 }
 
 function summary(lines) {
   const ends = (each) => {
     const known = each.values.filter((value) => value !== null && value !== undefined);
-    return known.length > 0 ? `${each.name} from ${known[0].toPrecision(3)} to ${known[known.length - 1].toPrecision(3)}` : each.name;
+    return known.length > 0
+      ? `${each.name} from ${known[0].toPrecision(3)} to ${known[known.length - 1].toPrecision(3)}`
+      : each.name;
   };
   return lines.map(ends).join("; ");
 }

@@ -27,13 +27,19 @@ export async function compareView([first, second], signal) {
 
 function common(ours, theirs, overlap) {
   const { rows, other_rows: others, common: both, share } = overlap;
-  const bar = (name, number) => ({ name, bars: [{ share: both / number, kind: "chosen", label: `${percent(both / number)} also chosen by the other` }] });
+  const bar = (name, number) => ({
+    name,
+    bars: [{ share: both / number, kind: "chosen", label: `${percent(both / number)} also chosen by the other` }],
+  });
   return h(
     "section",
     { class: "panel" },
     h("h2", {}, "What both chose"),
     h("p", { class: "lead" }, `Both chose ${many(both, "row")}: ${percent(share)} of those that either did.`),
-    barList("Rows that both chose", [bar(`First: ${ours.name} (${many(rows, "row")})`, rows), bar(`Second: ${theirs.name} (${many(others, "row")})`, others)]),
+    barList("Rows that both chose", [
+      bar(`First: ${ours.name} (${many(rows, "row")})`, rows),
+      bar(`Second: ${theirs.name} (${many(others, "row")})`, others),
+    ]),
   );
 }
 
@@ -43,7 +49,11 @@ function shifts(ours, theirs, overlap) {
     name: each.dataset,
     bars: [
       { share: each.share, kind: "chosen", label: `${percent(each.share)}, ${many(each.rows, "row")}` },
-      { share: each.other_share, kind: "other", label: `${percent(each.other_share)}, ${many(each.other_rows, "row")}` },
+      {
+        share: each.other_share,
+        kind: "other",
+        label: `${percent(each.other_share)}, ${many(each.other_rows, "row")}`,
+      },
     ],
   }));
   return h(
@@ -61,7 +71,11 @@ const COLUMNS = [
   { name: "First", cell: (each) => count(each.rows), kind: "number" },
   { name: "Second", cell: (each) => count(each.other_rows), kind: "number" },
   { name: "Both", cell: (each) => count(each.common), kind: "number" },
-  { name: "Shift of the share", cell: (each) => `${(100 * (each.other_share - each.share)).toFixed(1)} points`, kind: "number" },
+  {
+    name: "Shift of the share",
+    cell: (each) => `${(100 * (each.other_share - each.share)).toFixed(1)} points`,
+    kind: "number",
+  },
 ];
 
 function shift(each) {
@@ -69,7 +83,9 @@ function shift(each) {
 }
 
 function differences(ours, theirs) {
-  const names = Object.keys(ours.config).filter((name) => JSON.stringify(ours.config[name]) !== JSON.stringify(theirs.config[name]));
+  const names = Object.keys(ours.config).filter(
+    (name) => JSON.stringify(ours.config[name]) !== JSON.stringify(theirs.config[name]),
+  );
   const rows = names.map((name) => ({ name, first: told(ours.config[name]), second: told(theirs.config[name]) }));
   const columns = [
     { name: "Setting", cell: (row) => row.name },
@@ -80,7 +96,9 @@ function differences(ours, theirs) {
     "section",
     { class: "panel" },
     h("h2", {}, "What was asked for otherwise"),
-    rows.length > 0 ? table("Settings that differ", columns, rows) : h("p", {}, "Nothing: both have the same settings."),
+    rows.length > 0
+      ? table("Settings that differ", columns, rows)
+      : h("p", {}, "Nothing: both have the same settings."),
   );
 }
 

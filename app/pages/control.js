@@ -30,7 +30,12 @@ export function controls(id, onJob) {
     return { states, element: h("button", { type: "button", on: { click: act } }, label) };
   });
   return {
-    element: h("div", { class: "controls" }, buttons.map((each) => each.element), told),
+    element: h(
+      "div",
+      { class: "controls" },
+      buttons.map((each) => each.element),
+      told,
+    ),
     update(job) {
       for (const each of buttons) each.element.hidden = !each.states.includes(job.status);
     },

@@ -21,13 +21,20 @@ export function curveSection(report) {
     { class: "panel" },
     h("h2", {}, "Would fewer rows do?"),
     h("p", {}, told),
-    lineChart(`${headline} by budget`, "rows", points.map((each) => each.budget), [
-      { name: headline, values: points.map((each) => percent(each.mean)) },
-    ]),
+    lineChart(
+      `${headline} by budget`,
+      "rows",
+      points.map((each) => each.budget),
+      [{ name: headline, values: points.map((each) => percent(each.mean)) }],
+    ),
     numbers(`${headline} by budget`, points, [
       { name: "Budget", cell: (each) => count(each.budget), kind: "number" },
       { name: headline, cell: (each) => percent(each.mean).toFixed(1), kind: "number" },
-      { name: "Behind the best", cell: (each) => `${percent(each.behind_best).toFixed(1)} ± ${percent(each.error).toFixed(1)}`, kind: "number" },
+      {
+        name: "Behind the best",
+        cell: (each) => `${percent(each.behind_best).toFixed(1)} ± ${percent(each.error).toFixed(1)}`,
+        kind: "number",
+      },
     ]),
   );
 }

@@ -30,7 +30,18 @@ export async function datasetView([id], signal) {
 
 function warnings(dataset) {
   const told = worries(dataset);
-  return told.length > 0 && h("div", { class: "notice warn" }, h("ul", {}, told.map((each) => h("li", {}, each))));
+  return (
+    told.length > 0 &&
+    h(
+      "div",
+      { class: "notice warn" },
+      h(
+        "ul",
+        {},
+        told.map((each) => h("li", {}, each)),
+      ),
+    )
+  );
 }
 
 function facts(dataset) {
@@ -52,7 +63,8 @@ function labels(dataset, shape) {
   const format = (value) => value.toPrecision(3);
   const chart = shape.labels
     ? histogram("Rows by label", shape.labels.edges, [{ name: "Rows", rows: shape.labels.rows, kind: "pool" }], {
-        ...{ format, unit: "label" },
+        format,
+        unit: "label",
       })
     : labelBars(dataset.labels.slice(0, LABELS_SHOWN), dataset.rows);
   const more = dataset.labels.length - LABELS_SHOWN;
@@ -71,7 +83,8 @@ function lengths(dataset, shape) {
       `of twenty rows nineteen have at most ${format(p95)}, and the longest has ${format(longest)}.`,
     ),
     histogram("Rows by length", shape.lengths.edges, [{ name: "Rows", rows: shape.lengths.rows, kind: "pool" }], {
-      ...{ format, unit: "characters, longer rows in the last bar" },
+      format,
+      unit: "characters, longer rows in the last bar",
     }),
   ];
 }
@@ -103,5 +116,10 @@ function removal(dataset) {
       h("p", {}, "It cannot be had back. "),
       h("button", { type: "button", class: "bad", on: { click: sure } }, `Delete ${dataset.name} for good`),
     );
-  return h("div", { class: "removal" }, h("button", { type: "button", class: "plain", on: { click: ask } }, "Delete"), told);
+  return h(
+    "div",
+    { class: "removal" },
+    h("button", { type: "button", class: "plain", on: { click: ask } }, "Delete"),
+    told,
+  );
 }

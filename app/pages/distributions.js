@@ -15,8 +15,19 @@ export function scoresSection(job, signal) {
     "section",
     { class: "panel" },
     h("h2", {}, "How the rows score"),
-    h("p", {}, "Higher is more like the primary, in the eyes of the method. Heights are logarithmic, so that few rows are seen beside many."),
-    h("p", { class: "legend" }, key("pool", "all rows"), key("chosen", "chosen"), key("cut", "the lowest score that was chosen")),
+    h(
+      "p",
+      {},
+      "Higher is more like the primary, in the eyes of the method. ",
+      "Heights are logarithmic, so that few rows are seen beside many.",
+    ),
+    h(
+      "p",
+      { class: "legend" },
+      key("pool", "all rows"),
+      key("chosen", "chosen"),
+      key("cut", "the lowest score that was chosen"),
+    ),
     place,
   );
 }

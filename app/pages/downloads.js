@@ -35,9 +35,16 @@ async function load(job, signal, place) {
     h(
       "ul",
       { class: "files" },
-      job.selection && h("li", {}, "The chosen rows, by dataset and row number: ", ["csv", "jsonl", "json", "parquet"].map((each) => link(`${job.links.selection}?format=${each}`, each))),
+      job.selection &&
+        h(
+          "li",
+          {},
+          "The chosen rows, by dataset and row number: ",
+          ["csv", "jsonl", "json", "parquet"].map((each) => link(`${job.links.selection}?format=${each}`, each)),
+        ),
       main.map(([name, told]) => h("li", {}, link(files[name].href, name), ` ${told} (${size(files[name].bytes)})`)),
-      files["model/config.json"] && h("li", {}, link(`${folder}/model`, "model.tar"), " The fine-tuned model, a folder that transformers loads"),
+      files["model/config.json"] &&
+        h("li", {}, link(`${folder}/model`, "model.tar"), " The fine-tuned model, a folder that transformers loads"),
       h("li", {}, link(`${folder}/SHA256SUMS`, "SHA256SUMS"), " Digests of all files"),
     ),
     h("details", {}, h("summary", {}, `All ${found.items.length} files`), table("Files", COLUMNS, found.items)),

@@ -18,7 +18,11 @@ export function field(label, input, help) {
  */
 export function choice(label, sentences, value, onChange) {
   const told = h("span");
-  const select = h("select", {}, Object.keys(sentences).map((name) => h("option", { value: name }, name)));
+  const select = h(
+    "select",
+    {},
+    Object.keys(sentences).map((name) => h("option", { value: name }, name)),
+  );
   select.value = value;
   const tell = () => replace(told, sentence(sentences[select.value] || ""));
   select.addEventListener("change", () => {
@@ -32,7 +36,9 @@ export function choice(label, sentences, value, onChange) {
 /** A number; `onChange` gets null where nothing, or nonsense, is written. */
 export function number(label, { value, min, max, step = "1", help }, onChange) {
   const input = h("input", { type: "number", value, min, max, step, inputmode: step === "1" ? "numeric" : "decimal" });
-  input.addEventListener("input", () => onChange(input.value === "" || !input.validity.valid ? null : Number(input.value)));
+  input.addEventListener("input", () =>
+    onChange(input.value === "" || !input.validity.valid ? null : Number(input.value)),
+  );
   return field(label, input, help);
 }
 
@@ -59,7 +65,8 @@ export function settings(schema, values, onChange) {
     const help = described.description;
     const now = values[name] ?? described.default;
     const change = (value) => onChange(name, value);
-    if (described.enum) return [choice(name, Object.fromEntries(described.enum.map((each) => [each, help])), now, change)];
+    if (described.enum)
+      return [choice(name, Object.fromEntries(described.enum.map((each) => [each, help])), now, change)];
     if (kind === "boolean") return [tick(name, { checked: now, help }, change)];
     if (kind === "integer" || kind === "number") {
       const { minimum: min, maximum: max } = described;

@@ -19,7 +19,19 @@ import { warningsSection } from "./warnings.js";
 
 const MOST_DATASETS = 20;
 /** So many are asked for what is worth knowing about them. */
-const PLACES = ["verdict", "steps", "shares", "arms", "curve", "warnings", "losses", "rows", "scores", "downloads", "config"];
+const PLACES = [
+  "verdict",
+  "steps",
+  "shares",
+  "arms",
+  "curve",
+  "warnings",
+  "losses",
+  "rows",
+  "scores",
+  "downloads",
+  "config",
+];
 
 /** The view. */
 export async function jobView([id], signal) {
@@ -97,7 +109,8 @@ function warn(page, event) {
 async function worry(page) {
   const asked = page.job.datasets.slice(0, MOST_DATASETS);
   const found = await Promise.all(asked.map((each) => get(`/v1/datasets/${each.id}`, page.signal).catch(() => null)));
-  for (const dataset of found.filter(Boolean)) page.warnings.push(...worries(dataset).map((each) => `${dataset.name}: ${each}`));
+  for (const dataset of found.filter(Boolean))
+    page.warnings.push(...worries(dataset).map((each) => `${dataset.name}: ${each}`));
   if (!page.signal.aborted) draw(page);
 }
 
@@ -107,6 +120,14 @@ function config(job) {
     { class: "panel" },
     h("summary", {}, "Everything that was asked for"),
     h("pre", { tabindex: "0", "aria-label": "Config" }, h("code", {}, JSON.stringify(job.config, null, 2))),
-    h("p", {}, h("a", { class: "button", href: `#/new/${job.id}` }, isOver(job) ? "Ask again, with changes" : "Ask for another like it")),
+    h(
+      "p",
+      {},
+      h(
+        "a",
+        { class: "button", href: `#/new/${job.id}` },
+        isOver(job) ? "Ask again, with changes" : "Ask for another like it",
+      ),
+    ),
   );
 }

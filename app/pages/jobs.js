@@ -100,8 +100,13 @@ function pick(state, job) {
 
 function comparison(state) {
   const [first, second] = [...state.picked];
-  if (state.picked.size === 2) return h("a", { class: "button", href: `#/compare/${first}/${second}` }, "Compare the two");
-  return h("span", { class: "muted" }, state.picked.size === 1 ? "Pick one more to compare." : "Pick two jobs to compare.");
+  if (state.picked.size === 2)
+    return h("a", { class: "button", href: `#/compare/${first}/${second}` }, "Compare the two");
+  return h(
+    "span",
+    { class: "muted" },
+    state.picked.size === 1 ? "Pick one more to compare." : "Pick two jobs to compare.",
+  );
 }
 
 function welcome() {

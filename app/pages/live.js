@@ -6,7 +6,9 @@ import { isOver } from "./states.js";
 const LOOK_MS = 1500;
 /** After an event, for those that come together. */
 const SETTLE_MS = 200;
-const TOLD = ["created", "started", "paused", "resumed", "retried", "succeeded", "failed", "cancelled"].map((each) => `job.${each}`);
+const TOLD = ["created", "started", "paused", "resumed", "retried", "succeeded", "failed", "cancelled"].map(
+  (each) => `job.${each}`,
+);
 const STEPS = ["step.started", "step.succeeded", "step.failed", "selection.made"];
 
 /**

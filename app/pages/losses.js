@@ -39,18 +39,28 @@ export class Losses {
   draw() {
     if (!this.element.open) return;
     const kinds = [...new Set([...this.steps.values()].map((each) => each.kind))];
-    replace(this.place, kinds.map((kind) => this.chart(kind)));
+    replace(
+      this.place,
+      kinds.map((kind) => this.chart(kind)),
+    );
   }
 
   chart(kind) {
     const steps = [...this.steps.values()].filter((each) => each.kind === kind);
     const shown = steps.slice(0, MOST_LINES);
     const epochs = [...new Set(shown.flatMap((each) => [...each.losses.keys()]))].sort((a, b) => a - b);
-    const lines = shown.map((each) => ({ name: each.name, values: epochs.map((epoch) => each.losses.get(epoch) ?? null) }));
+    const lines = shown.map((each) => ({
+      name: each.name,
+      values: epochs.map((epoch) => each.losses.get(epoch) ?? null),
+    }));
     const title = `Loss by epoch: ${KINDS[kind] || kind}`;
     const columns = [
       { name: "Epoch", cell: (row) => String(row.epoch), kind: "number" },
-      ...lines.map((line, index) => ({ name: line.name, cell: (row) => row.values[index]?.toFixed(4) ?? "", kind: "number" })),
+      ...lines.map((line, index) => ({
+        name: line.name,
+        cell: (row) => row.values[index]?.toFixed(4) ?? "",
+        kind: "number",
+      })),
     ];
     const rows = epochs.map((epoch, index) => ({ epoch, values: lines.map((line) => line.values[index]) }));
     const left = steps.length - shown.length;

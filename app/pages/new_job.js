@@ -1,11 +1,11 @@
 /** The form of a new job: each choice with a sentence, and beside it what the job will take. */
 
+import { begin, bodyOf, set } from "./asked.js";
 import { get, getAll, post, problemBox, requestKey } from "./api.js";
 import { h, replace, sentence } from "./dom.js";
 import { estimateBox } from "./estimate.js";
 import { choice, field, line, number, settings, tick } from "./fields.js";
 import { many } from "./format.js";
-import { ROLES } from "./states.js";
 import { snippets } from "./snippets.js";
 
 const ARMS = {
@@ -32,25 +32,6 @@ export async function newJobView([from], signal) {
   const helps = schema.components.schemas.JobConfig.properties;
   const help = Object.fromEntries(Object.entries(helps).map(([name, each]) => [name, each.description]));
   return form({ datasets, options, help, asked: begin(options, old), signal });
-}
-
-/** What is asked for at first: the service's defaults, or another job's choices. */
-function begin(options, old) {
-  const { defaults } = options;
-  const encoder = options.encoders.includes(defaults.encoder.name) ? defaults.encoder.name : options.encoders[0];
-  const named = (role) => old.datasets.filter((each) => each.role === role).map((each) => each.id);
-  const config = old ? old.config : { ...defaults, preset: "small", encoder: { ...defaults.encoder, name: encoder } };
-  return {
-    name: old ? old.name : "",
-    primary: old ? named(ROLES.primary)[0] : null,
-    validation: old ? named(ROLES.validation)[0] || null : null,
-    auxiliary: new Set(old ? named(ROLES.auxiliary) : []),
-    config: { ...config, compare: new Set(config.compare), budget_curve: [...config.budget_curve], options: { ...config.options } },
-    /** Of the old job, whatever this form does not show is kept. */
-    kept: old ? old.config : null,
-    written: new Set(),
-    defaults,
-  };
 }
 
 function form(shown) {
@@ -83,7 +64,17 @@ function form(shown) {
     "form",
     { class: "stack", on: { submit }, novalidate: true },
     h("h1", {}, "New job"),
-    h("div", { class: "columns form" }, h("div", { class: "stack" }, rows(shown, changed), how(shown, changed), worth(shown, changed), more(shown, changed)),
+    h(
+      "div",
+      { class: "columns form" },
+      h(
+        "div",
+        { class: "stack" },
+        rows(shown, changed),
+        how(shown, changed),
+        worth(shown, changed),
+        more(shown, changed),
+      ),
       h(
         "section",
         { class: "panel aside", "aria-label": "What it will take" },
@@ -135,7 +126,13 @@ function rows(shown, changed) {
     h("h2", {}, "Rows"),
     field("Primary", primary, "Your task: the dataset that rows are chosen for."),
     field("Validation", validation, "More rows of the primary, to measure on once."),
-    h("fieldset", {}, h("legend", {}, "Auxiliary"), h("p", { class: "help" }, "The datasets that rows are chosen from."), list),
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "Auxiliary"),
+      h("p", { class: "help" }, "The datasets that rows are chosen from."),
+      list,
+    ),
   );
 }
 
@@ -199,7 +196,12 @@ function worth(shown, changed) {
     "section",
     { class: "panel stack" },
     h("h2", {}, "Whether it helps"),
-    h("fieldset", {}, h("legend", {}, "Arms to compare"), h("p", { class: "help" }, sentence(help.compare)), h("div", { class: "ticks" }, usual.map(arm)),
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "Arms to compare"),
+      h("p", { class: "help" }, sentence(help.compare)),
+      h("div", { class: "ticks" }, usual.map(arm)),
       h("details", {}, h("summary", {}, "More arms"), h("div", { class: "ticks" }, rare.map(arm))),
     ),
     number("Repeats", repeats, (value) => {
@@ -220,9 +222,15 @@ function more(shown, changed) {
     changed();
   };
   const { config } = asked;
-  const encoders = Object.fromEntries(options.encoders.map((name) => [name, "One of the encoders that this deployment allows."]));
+  const encoders = Object.fromEntries(
+    options.encoders.map((name) => [name, "One of the encoders that this deployment allows."]),
+  );
   const curve = { value: config.budget_curve.join(", "), help: help.budget_curve, placeholder: "125, 250, 500" };
-  const numbers = (text) => text.split(/[\s,;]+/).filter(Boolean).map(Number);
+  const numbers = (text) =>
+    text
+      .split(/[\s,;]+/)
+      .filter(Boolean)
+      .map(Number);
   const encoder = (part) => (value) => put("encoder")({ ...asked.config.encoder, [part]: value });
   return h(
     "details",
@@ -239,39 +247,14 @@ function more(shown, changed) {
       tick("Leave one out", { checked: config.leave_one_out, help: help.leave_one_out }, put("leave_one_out")),
       number("Explain", { value: config.explain, min: 0, max: 20, help: help.explain }, put("explain")),
       choice("Encoder", encoders, config.encoder.name, encoder("name")),
-      number("Tokens of a row", { value: config.encoder.max_length, min: 8, max: 8192, help: "Tokens kept of a row; longer rows are cut." }, encoder("max_length")),
+      number(
+        "Tokens of a row",
+        { value: config.encoder.max_length, min: 8, max: 8192, help: "Tokens kept of a row; longer rows are cut." },
+        encoder("max_length"),
+      ),
       number("Seed", { value: config.seed, min: 0, max: 4294967295, help: help.seed }, put("seed")),
     ),
   );
-}
-
-function set(asked, name, value) {
-  asked.config[name] = value;
-  asked.written.add(name);
-}
-
-/** The request: what differs from the service's defaults, and no more. Null where something is missing. */
-function bodyOf(asked) {
-  const { config, defaults, kept } = asked;
-  if (!asked.primary || asked.auxiliary.size === 0 || config.budget === null || config.repeats === null) return null;
-  const now = { ...config, compare: [...config.compare] };
-  const named = ["preset", "encoder", "method", "selector", "budget", "compare", "repeats", "budget_curve", "leave_one_out", "explain", "seed", "options"];
-  const differing = named.filter((name) => now[name] !== null && JSON.stringify(now[name]) !== JSON.stringify(defaults[name]));
-  const chosen = Object.fromEntries(differing.map((name) => [name, now[name]]));
-  return {
-    name: asked.name || `${config.method}, ${config.budget}`,
-    primary: asked.primary,
-    ...(asked.validation ? { validation: asked.validation } : {}),
-    auxiliary: [...asked.auxiliary],
-    config: kept ? { ...rest(kept, asked), ...chosen } : chosen,
-  };
-}
-
-/** What another job had that this form does not show; a preset that was chosen anew gives its own sizes. */
-function rest(kept, asked) {
-  const sizes = asked.written.has("preset") ? [] : ["discriminator", "target", "finetuning"];
-  const names = ["seen_rows", "leak_guard", "repeat", "holdout_share", "precision", "training_seed", ...sizes];
-  return Object.fromEntries(names.map((name) => [name, kept[name]]));
 }
 
 function tooFew() {

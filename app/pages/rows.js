@@ -15,7 +15,13 @@ export function rowsSection(job, signal) {
   const state = {
     job,
     signal,
-    ...{ which: "chosen", dataset: "", text: "", sort: "rank", descending: false, offset: 0, asked: 0 },
+    which: "chosen",
+    dataset: "",
+    text: "",
+    sort: "rank",
+    descending: false,
+    offset: 0,
+    asked: 0,
     place: h("div", { "aria-busy": "true" }),
     paging: h("div", { class: "paging" }),
   };
@@ -32,8 +38,18 @@ export function rowsSection(job, signal) {
 
 function filters(state) {
   const keys = state.job.datasets.filter((each) => each.role === ROLES.auxiliary).map((each) => each.key);
-  const which = h("select", {}, h("option", { value: "chosen" }, "chosen"), h("option", { value: "below" }, "just below the cut"));
-  const dataset = h("select", {}, h("option", { value: "" }, "all datasets"), keys.map((each) => h("option", { value: each }, each)));
+  const which = h(
+    "select",
+    {},
+    h("option", { value: "chosen" }, "chosen"),
+    h("option", { value: "below" }, "just below the cut"),
+  );
+  const dataset = h(
+    "select",
+    {},
+    h("option", { value: "" }, "all datasets"),
+    keys.map((each) => h("option", { value: each }, each)),
+  );
   const text = h("input", { type: "search", maxlength: "200", placeholder: "any text" });
   const again = (change) => {
     change();
@@ -99,7 +115,15 @@ function draw(state, page) {
           "table",
           { class: "cards rows" },
           h("caption", { class: "unseen" }, state.which === "below" ? "Rows just below the cut" : "Chosen rows"),
-          h("thead", {}, h("tr", {}, columns.map((each) => head(state, each)))),
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              columns.map((each) => head(state, each)),
+            ),
+          ),
           h("tbody", {}, body),
         ),
       ),
@@ -115,7 +139,12 @@ function columnsOf(state, page) {
   return [
     state.which === "chosen" && { name: SORTS.rank, sort: "rank", kind: "number", cell: (row) => count(row.rank) },
     { name: SORTS.score, sort: "score", kind: "number", cell: (row) => score(row.score) },
-    explained && { name: SORTS.percentile, sort: "percentile", kind: "number", cell: (row) => row.percentile.toFixed(1) },
+    explained && {
+      name: SORTS.percentile,
+      sort: "percentile",
+      kind: "number",
+      cell: (row) => row.percentile.toFixed(1),
+    },
     { name: SORTS.dataset, sort: "dataset", cell: (row) => row.dataset },
     { name: SORTS.row, sort: "row", kind: "number", cell: (row) => count(row.row) },
     { name: "Label", cell: (row) => String(row.label) },
@@ -136,29 +165,53 @@ function head(state, column) {
   return h(
     "th",
     { scope: "col", class: column.kind, "aria-sort": here ? (state.descending ? "descending" : "ascending") : "none" },
-    h("button", { type: "button", class: "sort", "data-sort": column.sort, on: { click: sort } }, column.name, h("span", { "aria-hidden": "true" }, arrow)),
+    h(
+      "button",
+      { type: "button", class: "sort", "data-sort": column.sort, on: { click: sort } },
+      column.name,
+      h("span", { "aria-hidden": "true" }, arrow),
+    ),
   );
 }
 
 /** A row, and beneath it, where the service says why, the reasons. */
 function lines(row, columns) {
-  const line = h("tr", {}, columns.map((each) => cell(each, row)));
+  const line = h(
+    "tr",
+    {},
+    columns.map((each) => cell(each, row)),
+  );
   if (row.nearest.length === 0) return [line];
-  const why = h("details", { class: "why" }, h("summary", {}, `Why row ${count(row.row)} of ${row.dataset}?`), reasons(row));
+  const why = h(
+    "details",
+    { class: "why" },
+    h("summary", {}, `Why row ${count(row.row)} of ${row.dataset}?`),
+    reasons(row),
+  );
   line.lastElementChild.append(why);
   return [line];
 }
 
 function texts(row) {
-  return [h("span", { class: "text" }, row.text_a), row.text_b !== null && h("span", { class: "text second" }, row.text_b)];
+  return [
+    h("span", { class: "text" }, row.text_a),
+    row.text_b !== null && h("span", { class: "text second" }, row.text_b),
+  ];
 }
 
 function reasons(row) {
-  const better = row.percentile >= 99.95 ? "No row" : `${(100 - row.percentile).toFixed(1)} % of the rows`;
+  const share = 100 - row.percentile;
+  const better = share < 0.05 ? "No row" : `${share.toFixed(1)} % of the rows`;
+  const verb = share < 0.05 ? "scores" : "score";
   const near = (each) =>
-    h("li", {}, h("b", {}, `row ${count(each.row)}, similarity ${each.similarity.toFixed(2)}, ${each.label}`), texts(each));
+    h(
+      "li",
+      {},
+      h("b", {}, `row ${count(each.row)}, similarity ${each.similarity.toFixed(2)}, ${each.label}`),
+      texts(each),
+    );
   return [
-    h("p", {}, `${better} of ${row.dataset} score${better === "No row" ? "s" : ""} higher. The primary's rows that say the nearest things:`),
+    h("p", {}, `${better} of ${row.dataset} ${verb} higher. The primary's rows that say the nearest things:`),
     h("ul", { class: "near" }, row.nearest.map(near)),
   ];
 }

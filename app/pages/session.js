@@ -30,8 +30,14 @@ export function whoBox(self, onOut) {
 export function signInView(onIn) {
   const told = h("div");
   const key = h("input", {
-    ...{ id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true },
-    ...{ "aria-describedby": "key-help", maxlength: "200" },
+    id: "key",
+    name: "key",
+    type: "password",
+    autocomplete: "off",
+    spellcheck: "false",
+    required: true,
+    maxlength: "200",
+    "aria-describedby": "key-help",
   });
   const submit = async (event) => {
     event.preventDefault();

@@ -15,8 +15,16 @@ export function sharesSection(job) {
   const lines = shown.map((each) => ({
     name: each.name,
     bars: [
-      { share: each.share, kind: "chosen", label: `${percent(each.share)} of the selection, ${many(each.selected, "row")}` },
-      { share: each.random_share, kind: "pool", label: `${percent(each.random_share)} of the pool, ${many(each.eligible, "row")}` },
+      {
+        share: each.share,
+        kind: "chosen",
+        label: `${percent(each.share)} of the selection, ${many(each.selected, "row")}`,
+      },
+      {
+        share: each.random_share,
+        kind: "pool",
+        label: `${percent(each.random_share)} of the pool, ${many(each.eligible, "row")}`,
+      },
     ],
   }));
   return h(
@@ -24,9 +32,15 @@ export function sharesSection(job) {
     { class: "panel" },
     h("h2", {}, `From where the ${many(job.selection.budget, "row")} came`),
     h("p", {}, summary(counts)),
-    h("p", { class: "legend" }, key("chosen", "share of the selection"), key("pool", "share of the pool that could be chosen")),
+    h(
+      "p",
+      { class: "legend" },
+      key("chosen", "share of the selection"),
+      key("pool", "share of the pool that could be chosen"),
+    ),
     barList("Shares by dataset", lines),
-    counts.length > shown.length && h("p", { class: "muted" }, `${counts.length - shown.length} more stand among the numbers.`),
+    counts.length > shown.length &&
+      h("p", { class: "muted" }, `${counts.length - shown.length} more stand among the numbers.`),
     numbers("Shares by dataset", counts, COLUMNS),
   );
 }

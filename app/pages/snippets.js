@@ -8,7 +8,13 @@ export function snippets(body) {
     "details",
     { class: "snippets" },
     h("summary", {}, "The same by curl and Python"),
-    h("p", { class: "help" }, "Both take the key from the environment variable ", h("code", {}, "FASTMTL_API_KEY"), "."),
+    h(
+      "p",
+      { class: "help" },
+      "Both take the key from the environment variable ",
+      h("code", {}, "FASTMTL_API_KEY"),
+      ".",
+    ),
     block("curl", curl(body)),
     block("Python", python(body)),
   );
@@ -63,7 +69,12 @@ function block(name, text) {
   return h(
     "figure",
     { class: "snippet" },
-    h("figcaption", {}, name, h("button", { type: "button", class: "plain", "aria-label": `Copy ${name}`, on: { click: copy } }, "Copy")),
+    h(
+      "figcaption",
+      {},
+      name,
+      h("button", { type: "button", class: "plain", "aria-label": `Copy ${name}`, on: { click: copy } }, "Copy"),
+    ),
     h("pre", { tabindex: "0", "aria-label": name }, h("code", {}, text)),
   );
 }

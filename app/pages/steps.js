@@ -37,7 +37,8 @@ function bar(step) {
 
 function told(step) {
   if (step.reused) return "done for an earlier job";
-  if (step.status === "running" && step.progress?.seconds_left) return `about ${duration(step.progress.seconds_left)} left`;
+  if (step.status === "running" && step.progress?.seconds_left)
+    return `about ${duration(step.progress.seconds_left)} left`;
   if (step.seconds !== null && step.status === "succeeded") return duration(step.seconds);
   return step.attempts > 1 ? `attempt ${step.attempts}` : "";
 }

@@ -16,8 +16,26 @@ export function table(caption, columns, rows) {
       "table",
       { class: "cards" },
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((each) => h("th", { scope: "col", class: each.kind }, each.name)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((each) => cell(each, row))))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((each) => h("th", { scope: "col", class: each.kind }, each.name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            columns.map((each) => cell(each, row)),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -102,7 +102,12 @@ async function refused(file, problem) {
     { class: "notice bad", role: "alert" },
     h("strong", {}, `${file.name}: ${problem.title}`),
     errors.length === 0 && h("p", {}, problem.detail),
-    errors.length > 0 && h("ol", { class: "wrong" }, errors.map((each) => wrong(each, lines.get(each.line)))),
+    errors.length > 0 &&
+      h(
+        "ol",
+        { class: "wrong" },
+        errors.map((each) => wrong(each, lines.get(each.line))),
+      ),
     h("p", { class: "help" }, "Nothing was kept. Correct the file and send it again."),
   );
 }

@@ -4,12 +4,22 @@ import { h, sentence } from "./dom.js";
 
 /** The section. */
 export function verdictSection(job, report) {
-  return h("section", { class: "panel verdict", "aria-label": "Verdict" }, h("h2", {}, "Did it help?"), told(job, report));
+  return h(
+    "section",
+    { class: "panel verdict", "aria-label": "Verdict" },
+    h("h2", {}, "Did it help?"),
+    told(job, report),
+  );
 }
 
 function told(job, report) {
   if (job.error) {
-    return h("div", { class: "notice bad" }, h("strong", {}, `It failed in ${job.error.step || "a step"}: `), sentence(job.error.message));
+    return h(
+      "div",
+      { class: "notice bad" },
+      h("strong", {}, `It failed in ${job.error.step || "a step"}: `),
+      sentence(job.error.message),
+    );
   }
   if (!report) return h("p", { class: "muted" }, waiting(job));
   if (report.verdict.length === 0) {
@@ -23,7 +33,11 @@ function told(job, report) {
   }
   return [
     report.recommendation && h("p", { class: "lead" }, report.recommendation),
-    h("ul", {}, report.verdict.map((each) => h("li", {}, capital(each)))),
+    h(
+      "ul",
+      {},
+      report.verdict.map((each) => h("li", {}, capital(each))),
+    ),
   ];
 }
 

@@ -11,20 +11,27 @@ export function warningsSection(job, report, told) {
     "section",
     { class: "panel" },
     h("h2", {}, "What to know before trusting it"),
-    h("ul", {}, all.map((each) => h("li", {}, each))),
+    h(
+      "ul",
+      {},
+      all.map((each) => h("li", {}, each)),
+    ),
   );
 }
 
 function leaks(job) {
   const counts = Object.values(job.selection?.counts || {});
   const rows = counts.reduce((sum, each) => sum + each.leaked, 0);
-  return rows > 0 ? [`${many(rows, "auxiliary row")} also stand among the rows that are measured on, and were kept out.`] : [];
+  return rows > 0
+    ? [`${many(rows, "auxiliary row")} also stand among the rows that are measured on, and were kept out.`]
+    : [];
 }
 
 function seen(job) {
   const counts = Object.entries(job.selection?.counts || {});
   const rows = counts.reduce((sum, [, each]) => sum + each.seen, 0);
   if (rows === 0) return [];
-  const could = job.config.seen_rows === "include" ? "could be chosen all the same, as was asked for" : "could not be chosen";
+  const could =
+    job.config.seen_rows === "include" ? "could be chosen all the same, as was asked for" : "could not be chosen";
   return [`${many(rows, "row")} trained the method that scores, so their scores are biased; they ${could}.`];
 }
