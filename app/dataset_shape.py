@@ -1,4 +1,4 @@
-"""How long a dataset's rows are, and how the labels of a regression are spread; read a row group at a time."""
+"""A dataset looked at: how its rows are spread, and what one of them says. A row group is read at a time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.errors import NotFound
+from app.job_files import Member, texts_of
 from app.schemas_datasets import DatasetOut
-from app.schemas_looks import Bars, DatasetShape
+from app.schemas_looks import Bars, DatasetRow, DatasetShape
 from fastmtl.datasets import Dataset
 
 BARS = 24
@@ -32,6 +34,14 @@ def shape_of(described: DatasetOut, path: Path) -> DatasetShape:
         lengths=Bars(edges=lengths.tolist(), rows=counted.tolist()),
         labels=None if labels is None else Bars(edges=labels.tolist(), rows=labelled.tolist()),
     )
+
+
+def row_of(described: DatasetOut, path: Path, row: int) -> DatasetRow:
+    """Return what a row says. Raises NotFound where the dataset has no such row."""
+    if row >= described.rows:
+        raise NotFound(f"the dataset has {described.rows:,} rows, counted from 0, and no row {row:,}")
+    member = Member(described.name, described.id, described.rows, path)
+    return DatasetRow(row=row, **texts_of(member, [row])[row]._asdict())
 
 
 def _characters(table: pa.Table) -> npt.NDArray[np.int64]:

@@ -50,6 +50,8 @@ class JobFiles(NamedTuple):
     leaks: Path
     explanations: Path | None
     """None where there are none, or not yet."""
+    map: Path | None
+    """Likewise."""
 
 
 class Text(NamedTuple):
@@ -88,6 +90,7 @@ def job_files(database: Database, storage: Storage, tenant_id: uuid.UUID, job_id
         subset=paths["subset.parquet"],
         leaks=paths["leaks.parquet"],
         explanations=paths.get("explanations.parquet"),
+        map=paths.get("map.parquet"),
     )
 
 

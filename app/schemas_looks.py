@@ -80,6 +80,27 @@ class Distributions(Record):
     datasets: list[Distribution] = Field(description="The datasets, in the order of the job.")
 
 
+class MapOut(Record):
+    """Where rows lie, a point a row; the lists are as long as there are points."""
+
+    datasets: list[str] = Field(description="Keys of the datasets, the primary's first.", examples=[["rte", "mnli"]])
+    dataset: list[int] = Field(description="Place of the row's dataset among `datasets`.", examples=[[0, 1]])
+    row: list[int] = Field(description="Row number in the dataset's file, from 0.", examples=[[17, 18231]])
+    x: list[float] = Field(description="Where it lies, across.", examples=[[-3.25, 4.5]])
+    y: list[float] = Field(description="Where it lies, upwards.", examples=[[1.5, -2.75]])
+    score: list[float | None] = Field(description="Its score; null for the primary's.", examples=[[None, 0.97]])
+    chosen: list[bool] = Field(description="Whether it was chosen.", examples=[[False, True]])
+
+
+class DatasetRow(Record):
+    """A row of a dataset."""
+
+    row: int = fields.count("Row number, from 0.", 17)
+    text_a: str = fields.text("Its text, cut short.", "A parcel came late.", 2001)
+    text_b: str | None = fields.text("Its second text, if rows are pairs.", "The parcel was on time.", 2001)
+    label: str | float = Field(description="Its label.", examples=["not_entailment"])
+
+
 class SharePair(Record):
     """What two jobs chose of a dataset."""
 

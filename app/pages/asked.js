@@ -48,6 +48,7 @@ export function bodyOf(asked) {
     "budget_curve",
     "leave_one_out",
     "explain",
+    "map_points",
     "seed",
     "options",
   ];

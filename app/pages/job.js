@@ -9,6 +9,7 @@ import { h, replace, say } from "./dom.js";
 import { downloadsSection } from "./downloads.js";
 import { follow } from "./live.js";
 import { Losses } from "./losses.js";
+import { mapSection } from "./map.js";
 import { rowsSection } from "./rows.js";
 import { sharesSection } from "./shares.js";
 import { isOver } from "./states.js";
@@ -29,6 +30,7 @@ const PLACES = [
   "losses",
   "rows",
   "scores",
+  "map",
   "downloads",
   "config",
 ];
@@ -80,6 +82,8 @@ function draw(page) {
   part(page, "losses", true, () => page.losses.element);
   const explained = job.steps.some((each) => each.kind === "explain" && each.status === "succeeded");
   part(page, "rows", job.selection && [job.selection.digest, explained], () => rowsSection(job, page.signal));
+  const drawn = job.steps.some((each) => each.kind === "map" && each.status === "succeeded");
+  part(page, "map", drawn, () => mapSection(job, page.signal));
   part(page, "scores", job.selection?.digest, () => scoresSection(job, page.signal));
   const finished = job.steps.filter((each) => each.status === "succeeded").length;
   part(page, "downloads", finished, () => downloadsSection(job, page.signal));

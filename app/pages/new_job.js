@@ -246,6 +246,7 @@ function more(shown, changed) {
       line("Budget curve", curve, (text) => put("budget_curve")(numbers(text))),
       tick("Leave one out", { checked: config.leave_one_out, help: help.leave_one_out }, put("leave_one_out")),
       number("Explain", { value: config.explain, min: 0, max: 20, help: help.explain }, put("explain")),
+      number("Map points", { value: config.map_points, min: 0, max: 200000, help: help.map_points }, put("map_points")),
       choice("Encoder", encoders, config.encoder.name, encoder("name")),
       number(
         "Tokens of a row",

@@ -1,7 +1,7 @@
 /** What to know before trusting the figures. */
 
 import { h } from "./dom.js";
-import { many } from "./format.js";
+import { count, many } from "./format.js";
 
 /** The section; nothing where there is nothing to say. */
 export function warningsSection(job, report, told) {
@@ -23,7 +23,7 @@ function leaks(job) {
   const counts = Object.values(job.selection?.counts || {});
   const rows = counts.reduce((sum, each) => sum + each.leaked, 0);
   return rows > 0
-    ? [`${many(rows, "auxiliary row")} also stand among the rows that are measured on, and were kept out.`]
+    ? [`Auxiliary rows that also stand among the rows that are measured on, and were kept out: ${count(rows)}.`]
     : [];
 }
 

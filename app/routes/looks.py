@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from app.auth import Reader
-from app.dataset_shape import shape_of
+from app.dataset_shape import row_of, shape_of
 from app.job_files import job_files
+from app.job_map import map_of
 from app.job_overlap import overlap_of
 from app.job_rows import Asked, page_below, page_of_chosen
 from app.job_scores import distributions_of
@@ -17,7 +18,7 @@ from app.routes.answers import problems
 from app.routes.datasets import DatasetId
 from app.routes.jobs import JobId
 from app.routes.route import ServiceRoute
-from app.schemas_looks import DatasetShape, Distributions, Overlap, RowPage, RowSort
+from app.schemas_looks import DatasetRow, DatasetShape, Distributions, MapOut, Overlap, RowPage, RowSort
 from app.state import Parts
 
 router = APIRouter(prefix="/v1", tags=["looks"], route_class=ServiceRoute)
@@ -81,6 +82,18 @@ def get_scores(parts: Parts, caller: Reader, job_id: JobId) -> Distributions:
 
 
 @router.get(
+    "/jobs/{job_id}/map",
+    operation_id="get_map",
+    summary="Look at where rows lie",
+    responses=problems(404, 409, 422),
+)
+def get_map(parts: Parts, caller: Reader, job_id: JobId) -> MapOut:
+    """Return the t-SNE of the frozen encoder's vectors, for a job that was asked for one (`map_points`)."""
+    files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
+    return map_of(files)
+
+
+@router.get(
     "/jobs/{job_id}/overlap/{other_id}",
     operation_id="get_overlap",
     summary="Compare what two jobs chose",
@@ -106,3 +119,21 @@ def get_dataset_shape(parts: Parts, caller: Reader, dataset_id: DatasetId) -> Da
     described = parts.datasets.describe(caller.tenant_id, dataset_id)
     path = parts.datasets.file_of(caller.tenant_id, dataset_id)
     return parts.looks.get(("shape", described.digest, str(dataset_id)), lambda: shape_of(described, path))
+
+
+@router.get(
+    "/datasets/{dataset_id}/rows/{row}",
+    tags=["datasets"],
+    operation_id="get_dataset_row",
+    summary="Look at a row of a dataset",
+    responses=problems(404, 422),
+)
+def get_dataset_row(
+    parts: Parts,
+    caller: Reader,
+    dataset_id: DatasetId,
+    row: Annotated[int, Path(ge=0, le=2**53, description="Row number in the uploaded file, from 0.")],
+) -> DatasetRow:
+    """Return what a row says."""
+    described = parts.datasets.describe(caller.tenant_id, dataset_id)
+    return row_of(described, parts.datasets.file_of(caller.tenant_id, dataset_id), row)

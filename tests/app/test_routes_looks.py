@@ -61,8 +61,20 @@ def test_two_jobs_are_compared(service: Api, job: dict):
     assert (found["common"], found["share"], found["datasets"][0]["dataset"]) == (5, 1.0, "other")
 
 
+def test_a_row_of_a_dataset_is_read_by_its_number(service: Api, job: dict):
+    rows = f"/v1/datasets/{job['datasets'][1]['id']}/rows"
+    told = service.client.get(f"{rows}/7").json()
+    assert told == {"row": 7, "text_a": "other number 7", "text_b": None, "label": "no"}
+    assert service.client.get(f"{rows}/40").json()["detail"] == "the dataset has 40 rows, counted from 0, and no row 40"
+
+
+def test_a_job_that_was_asked_for_no_map_has_none(service: Api, job: dict):
+    answer = service.client.get(f"/v1/jobs/{job['id']}/map")
+    assert (answer.status_code, "the job was asked for no map" in answer.json()["detail"]) == (409, True)
+
+
 def test_a_job_that_has_chosen_nothing_has_nothing_to_show(service: Api):
     job = service.submit()
-    paths = ("rows", "rows/below", "scores", f"overlap/{job['id']}")
+    paths = ("rows", "rows/below", "scores", "map", f"overlap/{job['id']}")
     told = [service.client.get(f"/v1/jobs/{job['id']}/{path}").status_code for path in paths]
-    assert told == [409] * 4
+    assert told == [409] * 5

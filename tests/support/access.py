@@ -133,7 +133,7 @@ class World:
                 "upload_id": upload,
                 "key_id": key,
             },
-            **{"name": "selection.parquet", "primary": datasets[0], "auxiliary": datasets[1]},
+            **{"name": "selection.parquet", "row": "0", "primary": datasets[0], "auxiliary": datasets[1]},
         }
 
     def _make(self, tenant_id: uuid.UUID, scope: Scope, **options: Any) -> str:

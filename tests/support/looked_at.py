@@ -57,6 +57,7 @@ def job_files(folder: Path, *, explained: bool = True, chosen: tuple = CHOSEN, *
         subset=_subset(folder / "subset.parquet", chosen),
         leaks=_leaks(folder / "leaks.parquet"),
         explanations=explanations if explained else None,
+        map=None,
     )
 
 

@@ -123,6 +123,20 @@ def smaller(service: Service, watched: Watched) -> str:
     return str(job["id"])
 
 
+@pytest.fixture(scope="package")
+def mapped(service: Service, datasets: dict[str, str]) -> str:
+    """Id of a job whose map is drawn; it is stopped then."""
+    ids = [datasets[name] for name in ("primary", "alike <b>", "unlike")]
+    config = {"method": "random", "budget": 20, "encoder": {"name": "tiny", "max_length": 24}, "compare": []}
+    config |= {"explain": 0, "map_points": 150}
+    job = service.client.submit(ids[0], ids[1:], config=config, name="mapped")
+    for state in service.client.watch(job["id"]):
+        if any(step["name"] == "map" and step["status"] == "succeeded" for step in state["steps"]):
+            break
+    service.client.cancel(job["id"])
+    return str(job["id"])
+
+
 @pytest.fixture
 def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Visit]]:
     """Signs in, in a window of its own; nothing may go wrong meanwhile."""

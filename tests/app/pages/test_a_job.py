@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 
 import pytest
-from browsing import Visit
+from browsing import WIDTHS, Visit
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
 Begin = Callable[..., Visit]
 ROWS = "[data-place=rows] tbody tr"
+
+
+DRAWN = """canvas => {
+    const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const place = data.findIndex((value, index) => index % 4 === 3 && value > 0) >> 2;
+    return [place % width, Math.floor(place / width)].map(each => each / devicePixelRatio);
+}"""
+"""Where the first point is on a canvas."""
 
 
 def cells(page, column: int) -> list[str]:
@@ -126,3 +135,22 @@ def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Try again").wait_for()
     assert service.client.job(job["id"])["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_row_under_the_pointer_of_the_map_is_read(visit: Begin, mapped: str, width: int):
+    seen = visit(width)
+    page = seen.go(f"/jobs/{mapped}", "mapped")
+    canvas = page.locator("canvas.map")
+    canvas.scroll_into_view_if_needed()
+    assert "A map of 150 rows of primary, alike <b>, unlike" in str(canvas.get_attribute("aria-label"))
+    box = canvas.bounding_box()
+    place = canvas.evaluate(DRAWN)
+    page.mouse.move(box["x"] + place[0] - 3, box["y"] + place[1])
+    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+    page.locator(".told .text").first.wait_for()
+    assert re.match(r"row \d+ of [\s\S]+label", page.locator(".told").inner_text())
+    for colour in ("chosen", "score"):
+        page.get_by_label("Colour by").select_option(colour)
+    assert (seen.serious_findings(), seen.overflow()) == ([], 0)
+    seen.shoot("map")
