@@ -5,6 +5,7 @@
 A route says by the type of its caller which scope it needs; that is also what the schema says of it. `Door` stands
 before all routes, reads it there and answers 401, 403 and 429 itself: a framework that resolves a caller beside the
 body would tell a stranger first what is wrong with the JSON, and read all of it for that.
+The web page's cookie (app.sessions) counts as the key that it was had for, for requests of the page itself.
 Another tenant's things are not forbidden but not there (404): that they exist is not told either.
 """
 
@@ -26,6 +27,7 @@ from starlette.types import Scope as Connection
 
 from app.errors import ApiError, Forbidden, Unauthorized
 from app.keys import Caller, Scope
+from app.origins import check_origin
 from app.problems import answer, unavailable
 from app.rate_limits import of_address
 from app.requests_log import SIGNS_OF_LIFE
@@ -34,6 +36,10 @@ from app.state import State
 _BEARER = HTTPBearer(
     scheme_name="ApiKey", bearerFormat="fastmtl_…", description="An API key of this service.", auto_error=False
 )
+
+
+COOKIE = "fastmtl_session"
+"""Holds the token of a session of the web page; it counts where no Authorization is sent."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ def _admit(request: Request, parts: State, may: May | None) -> None:
     """Count the request, and note who sent it. Raises Unauthorized, Forbidden, RateLimited."""
     address = of_address(request.client.host if request.client else None)
     try:
+        if parts.open_to and may:
+            check_origin(request.method, request.headers, must_be_told=False)
         caller = parts.open_to or (_authenticated(parts, request) if may else None)
     except Unauthorized:
         # Only guesses count for the address: whoever has a key is not shut out by others behind the same proxy.
@@ -108,6 +116,11 @@ def _admit(request: Request, parts: State, may: May | None) -> None:
 
 
 def _authenticated(parts: State, request: Request) -> Caller:
+    """Return whom the key in the header lets in, or, where there is no such header, the page's cookie."""
+    token = request.cookies.get(COOKIE)
+    if token and "Authorization" not in request.headers:
+        check_origin(request.method, request.headers, must_be_told=True)
+        return parts.sessions.authenticate(token)
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized("send your API key: Authorization: Bearer fastmtl_...")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from app.job_files import Export
+    from app.fetching import Export
     from app.jobs_command import JobRequest, Jobs
 
 datasets = typer.Typer(no_args_is_help=True, help="Data sets on a service: upload, list, show, delete.")

@@ -111,6 +111,14 @@ class Datasets:
             raise NotFound(f"there is no dataset {dataset_id}")
         return found
 
+    def file_of(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> Path:
+        """Return where a dataset's canonical file is. Raises NotFound."""
+        with self._database.reading() as session:
+            dataset = session.get(Dataset, dataset_id)
+            if dataset is None or dataset.tenant_id != tenant_id:
+                raise NotFound(f"there is no dataset {dataset_id}")
+            return self._storage.path(dataset.storage_key)
+
     def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[DatasetOut]:
         """Return some datasets, newest first."""
         with self._database.reading() as session:

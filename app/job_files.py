@@ -1,44 +1,118 @@
-"""What a job made, onto this machine: its files, the chosen rows as a folder of `datasets`, the model."""
+"""Where the rows of a job lie: the files of its selection, and the datasets that their texts are in."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from fastmtl.client import Job, NotFound
+import numpy as np
+import numpy.typing as npt
 
-As = Literal["files", "dataset", "model", "classifier"]
-Export = Callable[[Path, Path], Path]
-"""Takes a model's folder and the new one (fastmtl/classifier.py): the command hands it in, for it needs torch."""
+from app.db import Database
+from app.errors import Conflict, NotFound
+from app.models import Job, Role
+from app.storage import Storage
+from app.views import artifacts_of
+from fastmtl.config import JobConfig
+from fastmtl.datasets import Dataset, TaskKind
 
-FILES = (
-    *("selection.parquet", "subset.parquet", "scores.parquet", "leaks.parquet", "explanations.parquet"),
-    *("predictions.parquet", "report.json"),
-)
-"""What a user keeps, as far as it is there."""
+MAX_CHARS = 2_000
+"""Of a text; the rest of a longer one is to be had from the job's files."""
+
+Rows = npt.NDArray[np.int64]
 
 
-def download(job: Job, target: Path, kind: str, names: Sequence[str], export: Export | None) -> list[Path]:
-    """Download into a folder and return what came.
+class Member(NamedTuple):
+    """A dataset of a job."""
 
-    As `files` those of `names`, or those of FILES that the job has; as `dataset` a folder for `datasets.load_dataset`;
-    as `model` one that `fastmtl.model.load_model` reads; as `classifier` one for transformers' own classes. Raises
-    NotFound where there is nothing yet.
-    """
-    if kind == "dataset":
-        return [job.save_subset(target)]
-    if kind == "model":
-        return [job.save_model(target)]
-    if kind == "classifier":
-        assert export is not None, "who asks for a classifier hands in what makes one"
-        with tempfile.TemporaryDirectory(prefix="fastmtl-") as scratch:
-            return [export(job.save_model(Path(scratch) / "model"), target)]
-    wanted = list(names)
-    if not wanted:
-        there = {each.name for each in job.artifacts()}
-        wanted = [name for name in FILES if name in there]
-    if not wanted:
-        raise NotFound({"status": 404, "detail": f"the job {job.id} is {job.status} and has made no files yet"})
-    return [job.download(name, target / name) for name in wanted]
+    key: str
+    dataset_id: uuid.UUID
+    rows: int
+    path: Path
+
+
+class JobFiles(NamedTuple):
+    """The files of a job that has chosen rows, and its datasets."""
+
+    job_id: uuid.UUID
+    digest: str
+    """Of the chosen rows."""
+    config: JobConfig
+    primary: Member
+    auxiliary: dict[str, Member]
+    """By key."""
+    selection: Path
+    scores: Path
+    scores_sha256: str
+    subset: Path
+    leaks: Path
+    explanations: Path | None
+    """None where there are none, or not yet."""
+    map: Path | None
+    """Likewise."""
+
+
+class Text(NamedTuple):
+    """What a row says."""
+
+    text_a: str
+    text_b: str | None
+    label: str | float
+
+
+def job_files(database: Database, storage: Storage, tenant_id: uuid.UUID, job_id: uuid.UUID) -> JobFiles:
+    """Return where a job's rows lie. Raises NotFound, or Conflict where nothing is chosen yet."""
+    found = {each.name: each.artifact for each in artifacts_of(database, tenant_id, job_id)}
+    with database.reading() as session:
+        job = session.get_one(Job, job_id)
+        if job.selection is None:
+            raise Conflict(f"the job is {job.status} and has chosen no rows")
+        members = [
+            (each.role, Member(each.key, each.dataset_id, each.dataset.rows, storage.path(each.dataset.storage_key)))
+            for each in job.datasets
+        ]
+        digest, config = job.selection.digest, JobConfig.model_validate(job.config)
+    missing = {"selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet"} - set(found)
+    if missing:
+        raise NotFound(f"the job has no {', '.join(sorted(missing))} any more")
+    paths = {name: storage.path(each.storage_key) for name, each in found.items()}
+    return JobFiles(
+        job_id=job_id,
+        digest=digest,
+        config=config,
+        primary=next(member for role, member in members if role == Role.PRIMARY),
+        auxiliary={member.key: member for role, member in members if role == Role.AUXILIARY},
+        selection=paths["selection.parquet"],
+        scores=paths["scores.parquet"],
+        scores_sha256=found["scores.parquet"].sha256,
+        subset=paths["subset.parquet"],
+        leaks=paths["leaks.parquet"],
+        explanations=paths.get("explanations.parquet"),
+        map=paths.get("map.parquet"),
+    )
+
+
+def texts_of(member: Member, rows: Sequence[int]) -> dict[int, Text]:
+    """Return what rows of a dataset say, by row; a row group is held at a time."""
+    if not rows:
+        return {}
+    wanted: Rows = np.unique(np.asarray(rows, dtype=np.int64))
+    dataset = Dataset.open(member.path)
+    text_a, text_b = dataset.texts(wanted)
+    second: Sequence[str | None] = text_b or [None] * len(text_a)
+    named = [_named(dataset, label) for label in dataset.labels(wanted).tolist()]
+    return {
+        row: Text(_short(a), b and _short(b), label)
+        for row, a, b, label in zip(wanted.tolist(), text_a, second, named, strict=True)
+    }
+
+
+def _named(dataset: Dataset, label: float) -> str | float:
+    """Return a class's name, or a number with as many digits as 32 bits hold: 0.3 and not 0.30000001192."""
+    return float(f"{label:.7g}") if dataset.kind == TaskKind.REGRESSION else dataset.classes[int(label)]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…"

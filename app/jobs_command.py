@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.exits import Exit
-from app.job_files import As, Export, download
+from app.fetching import As, Export, download
 from app.local_command import read_config
 from app.models import Status
 from app.remote import connected, dataset_id

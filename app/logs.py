@@ -31,10 +31,11 @@ HANDED_ON = "FASTMTL_LOG_CONTEXT"
 CARRIED = "request_id"
 SECRETS = (
     (re.compile(r"\bfastmtl_[0-9A-Za-z]{12}_[0-9A-Za-z]{20,}"), "fastmtl_[cut]"),
+    (re.compile(r"\bfastmtl-session\.[\w-]{20,}"), "fastmtl-session.[cut]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 [cut]"),
     (re.compile(r"://([^\s:/@\"']*):[^\s/@\"']+@"), r"://\1:[cut]@"),
 )
-"""API keys, Authorization headers, passwords in URLs."""
+"""API keys, tokens of the page's sessions, Authorization headers, passwords in URLs."""
 
 Fields = Callable[[], Mapping[str, object]]
 MORE: ContextVar[Fields | None] = ContextVar("fastmtl_log_fields", default=None)

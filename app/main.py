@@ -19,7 +19,20 @@ from app.links import add_links
 from app.metrics import RequestMetrics, process_registry, served
 from app.queue import Queue
 from app.requests_log import SIGNS_OF_LIFE, RequestLog
-from app.routes import artifacts, control, datasets, estimate, events, jobs, keys, service, uploads, webhooks
+from app.routes import (
+    artifacts,
+    control,
+    datasets,
+    estimate,
+    events,
+    jobs,
+    keys,
+    looks,
+    page,
+    service,
+    uploads,
+    webhooks,
+)
 from app.schemas import Problem
 from app.settings import Settings
 from app.standing import Standing
@@ -71,9 +84,11 @@ def create_app(settings: Settings, bell: Bell | None = None, tracing: Tracing | 
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry=_telemetry(traces),
+        docs_url=None,  # ours is app.routes.page's
+        redoc_url=None,
     )
     problems.install(app)
-    for each in (datasets, uploads, estimate, jobs, control, events, artifacts, webhooks, keys, service):
+    for each in (datasets, uploads, estimate, jobs, control, events, looks, artifacts, webhooks, keys, service, page):
         app.include_router(each.router)
     app.add_middleware(Door)
     app.add_middleware(uploads.Tus)  # around the door: it says which method is meant

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = Field(
         "keys", description="Whether a request needs an API key; 'off' is for a loopback address alone."
     )
+    session_seconds: float = Field(
+        12 * 3600, gt=0, le=90 * 86_400, description="How long signing in to the web page lasts, seconds."
+    )
     rate_limit: str | None = Field(
         "6000/minute",
         pattern=r"^[1-9]\d*/(second|minute|hour|day)$",

@@ -13,8 +13,11 @@ from app.db import Database
 from app.event_stream import Streams
 from app.jobs import Bell, Jobs
 from app.keys import DEFAULT_TENANT, Caller, Keys, Scope
+from app.memo import Memo
+from app.page_files import PageFiles, read_page
 from app.rate_limits import RateLimits
 from app.ready import Readiness
+from app.sessions import Sessions
 from app.settings import Settings
 from app.storage import Storage
 from app.uploads import Uploads
@@ -33,11 +36,15 @@ class State:
     datasets: Datasets
     uploads: Uploads
     keys: Keys
+    sessions: Sessions
     streams: Streams
     rate_limits: RateLimits
     open_to: Caller | None
     """Who everybody is where no key is asked for; else None."""
     readiness: Readiness
+    page: PageFiles
+    looks: Memo
+    """Histograms of files that never change."""
 
 
 def assemble(settings: Settings, bell: Bell) -> State:
@@ -55,7 +62,22 @@ def assemble(settings: Settings, bell: Bell) -> State:
     uploads = Uploads(database, storage, datasets, settings)
     streams = Streams(database, keys, settings)
     limits, readiness = RateLimits(settings), Readiness(settings, database, storage)
-    return State(settings, database, storage, jobs, datasets, uploads, keys, streams, limits, open_to, readiness)
+    return State(
+        settings=settings,
+        database=database,
+        storage=storage,
+        jobs=jobs,
+        datasets=datasets,
+        uploads=uploads,
+        keys=keys,
+        sessions=Sessions(database, keys, settings),
+        streams=streams,
+        rate_limits=limits,
+        open_to=open_to,
+        readiness=readiness,
+        page=read_page(),
+        looks=Memo(),
+    )
 
 
 async def _state(request: Request) -> State:  # async: it needs no thread, and those may all be taken

@@ -28,7 +28,7 @@ from fastmtl.pipeline import SELECTION
 SMALL_COST = 0.001
 """Share of a job's cost that a step counts which passes no rows through the encoder."""
 COSTS = "costs.json"
-MAIN_STEPS = ("select", "explain", f"finetune ({SELECTION})", "report")
+MAIN_STEPS = ("select", "explain", "map", f"finetune ({SELECTION})", "report")
 """Steps whose files stand at the top of a job's artifacts."""
 PLAIN_FOLDER = re.compile(r"[\w ,.@-]{1,60}")
 """Names of folders that every file system and shell takes as they are; 60 letters are at most 240 bytes."""

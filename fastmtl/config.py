@@ -209,6 +209,14 @@ class JobConfig(Frozen):
         "does without.",
         examples=[3],
     )
+    map_points: int = Field(
+        0,
+        ge=0,
+        le=200_000,
+        description="Points of a map, a t-SNE of the frozen encoder's vectors: chosen rows, rows of the primary, and a "
+        "draw of the others; 0 does without.",
+        examples=[5000],
+    )
     holdout_share: float = Field(
         0.2,
         gt=0,

@@ -79,7 +79,7 @@ def select_rows(
         steps = pipeline.plan(config or JobConfig(), tasks, known_encoders)
         if not train:
             last = next(index for index, step in enumerate(steps) if step.name == "select")
-            steps = [step for index, step in enumerate(steps) if index <= last or step.kind == "explain"]
+            steps = [step for index, step in enumerate(steps) if index <= last or step.kind in ("explain", "map")]
         folders, results, reused = run_steps(steps, kept, digests, device, progress)
     _publish(steps, folders, output)
     chosen = next(results[step.fingerprint] for step in steps if step.name == "select")
@@ -168,5 +168,7 @@ def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) 
             shutil.copytree(folder / "model", output / "model", dirs_exist_ok=True)
         elif step.kind == "explain":
             shutil.copy2(folder / "explanations.parquet", output / "explanations.parquet")
+        elif step.kind == "map":
+            shutil.copy2(folder / "map.parquet", output / "map.parquet")
         elif step.kind == "report":
             shutil.copy2(folder / "report.json", output / "report.json")

@@ -1,7 +1,8 @@
 """The steps of a job in their order: `plan` writes them down, `run` computes one. Nothing here knows about queues.
 
     discriminator ── score … score ── rank ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
-                                            │          └─ explain             │
+                                            │          ├─ explain             │
+                                            │          └─ map                 │
                               leakage ──────┤                                 │
                                             │             target ── finetune ─┤              (arm: primary_only)
                                      rank ──┴─ select ─── target ── finetune ─┘              (arm: random)
@@ -32,6 +33,7 @@ from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, in_order
 LEAKAGE_VERSION = 2
 SELECT_VERSION = 3
 EXPLAIN_VERSION = 2
+MAP_VERSION = 1
 REPORT_VERSION = 3
 
 __all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
@@ -59,6 +61,8 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
             steps += [*chosen, *trained]
             finals.append((arm, repeat, chosen[-1] if chosen else None, trained[-1]))
     select = cast(StepSpec, finals[0][2])
+    if config.map_points:
+        steps.insert(steps.index(select) + 1, _map(select, config, tasks, encoder))
     if config.explain:
         steps.insert(steps.index(select) + 1, _explain(select, config, tasks, encoder))
     steps.append(_report(config, tasks, encoder, finals))
@@ -85,7 +89,19 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
 
 def urgency(kind: str) -> int:
     """Return a rank by which ready steps are begun, the lowest first: the way to the chosen rows before trainings."""
-    order = ("select", "leakage", "rank", "discriminator", "score", "embed", "explain", "report", "finetune", "target")
+    order = (
+        "select",
+        "leakage",
+        "rank",
+        "discriminator",
+        "score",
+        "embed",
+        "explain",
+        "report",
+        "finetune",
+        "target",
+        "map",
+    )
     return order.index(kind) if kind in order else order.index("embed")
 
 
@@ -249,6 +265,27 @@ def _explain(select: StepSpec, config: JobConfig, tasks: Tasks, encoder: Json) -
         datasets=(tasks.primary.digest,),
         needs=(select.fingerprint,),
         cost=tasks.primary.rows + config.budget,
+    )
+
+
+def _map(select: StepSpec, config: JobConfig, tasks: Tasks, encoder: Json) -> StepSpec:
+    """Arrange rows in the plane (fastmtl/steps/map.py)."""
+    members = (tasks.primary, *tasks.auxiliary)
+    return StepSpec(
+        kind="map",
+        name="map",
+        version=MAP_VERSION,
+        params={
+            "encoder": encoder,
+            "precision": config.precision,
+            "primary": asdict(tasks.primary),
+            "auxiliary": [asdict(task) for task in tasks.auxiliary],
+            "points": config.map_points,
+            "seed": config.seed,
+        },
+        datasets=tuple(task.digest for task in members),
+        needs=(select.fingerprint,),
+        cost=min(config.map_points, sum(task.rows for task in members)),
     )
 
 

@@ -1,6 +1,6 @@
 """The tables."""
 
-from app.models.access import ApiKey, IdempotentAnswer, PartialUpload, Tenant
+from app.models.access import ApiKey, IdempotentAnswer, PageSession, PartialUpload, Tenant
 from app.models.base import Base, Json, UtcDateTime
 from app.models.telling import Event, Measurement, WebhookDelivery
 from app.models.work import (
@@ -28,6 +28,7 @@ __all__ = [
     "JobStep",
     "Json",
     "Measurement",
+    "PageSession",
     "PartialUpload",
     "Role",
     "Selection",

@@ -1,4 +1,4 @@
-"""Who may do what: tenants, their keys, and the answers that an Idempotency-Key stands for."""
+"""Who may do what: tenants, their keys, sessions of the page, and the answers that an Idempotency-Key stands for."""
 
 from __future__ import annotations
 
@@ -56,6 +56,19 @@ class ApiKey(Base):
     def counts(self, at: datetime) -> bool:
         """Whether it lets anybody in at that time."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
+
+class PageSession(Base):
+    """Somebody who showed a key to the web page and is known by a cookie since."""
+
+    __tablename__ = "page_sessions"
+    __table_args__ = (Index("page_sessions_by_expiry", "expires_at"), Index("page_sessions_by_key", "key_id"))
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    """HMAC-SHA256 of the cookie's token under the service's secret, hex."""
+    key_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class IdempotentAnswer(Base):

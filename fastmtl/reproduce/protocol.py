@@ -39,7 +39,7 @@ METHODS = ("BCE-TD", "CE-TD", "random")
 BUDGETS = (500, 1_000, 2_000, 5_000, 10_000, 20_000)
 SEEDS = (0, 1, 2, 3, 4)
 GRID_FIELDS = {"method", "budget", "seed", "training_seed", "compare", "repeats", "repeat", "budget_curve"}
-GRID_FIELDS |= {"leave_one_out", "explain", "holdout_share"}
+GRID_FIELDS |= {"leave_one_out", "explain", "map_points", "holdout_share"}
 """Fields of a config that the grid sets, or that ask for what it does not do."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from access import FOR_EVERYBODY, NAMED_IN_BODY, NO_KEYS, World, beyond_scope, of_another_tenant, without_a_key
+from access import FOR_EVERYBODY, NAMED_IN_BODY, NO_IDS, NO_KEYS, World, beyond_scope, of_another_tenant, without_a_key
 from fastapi.routing import iter_route_contexts
 from service import Api, api
 
@@ -18,8 +18,8 @@ from app.keys import Scope
 from app.main import create_app
 from app.settings import Settings
 
-PAGES = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
-"""What is served besides and stands not in the document: it is the document, or shows it."""
+PAGES = {"/openapi.json", "/docs", "/", "/pages/{version}/{name}", "/session"}
+"""What is served besides and stands not in the document: it is the document, or shows it, or is the web page's."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_lists_and_shows_tells_nothing_of_another_tenant(world: World):
     secret = next(each for each in world.keyed if each.name == "get_webhook_secret")
     theirs = [
         world.send(secret, "ada's admin", {}).json()["secret"],
-        *(value for name, value in world.ids.items() if name != "name"),
+        *(value for name, value in world.ids.items() if name not in NO_IDS),
     ]
     assert [name for name, each in answers.items() for value in theirs if value in each.text] == []
 

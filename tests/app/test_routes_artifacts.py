@@ -126,7 +126,7 @@ def test_a_folder_goes_on_where_it_was_cut(service: Api, url: str):
 
 def test_the_digests_of_a_job_are_checked_by_sha256sum(service: Api, url: str, tmp_path: Path):
     sums = service.client.get(f"{url}/SHA256SUMS")
-    assert (sums.headers["Content-Type"], len(sums.text.splitlines())) == ("text/plain; charset=utf-8", 5)
+    assert (sums.headers["Content-Type"], len(sums.text.splitlines())) == ("text/plain; charset=utf-8", 8)
     for each in service.client.get(url).json()["items"]:
         target = tmp_path / each["name"]
         target.parent.mkdir(parents=True, exist_ok=True)

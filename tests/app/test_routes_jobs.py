@@ -267,7 +267,8 @@ def test_artifacts_are_listed_downloaded_and_resumed(service: Api):
     service.finish(job, "finetune (selection)", {"model/config.json": b"{ }", "model/deep/w": b"12345"})
     url = f"/v1/jobs/{job['id']}/artifacts"
     listed = {each["name"]: each["bytes"] for each in service.client.get(url).json()["items"]}
-    assert set(listed) == {"counts.json", "selection.parquet", "model/config.json", "model/deep/w"}
+    chosen = {"counts.json", "selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet"}
+    assert set(listed) == {*chosen, "model/config.json", "model/deep/w"}
     whole = service.client.get(f"{url}/model/deep/w")
     part = service.client.get(f"{url}/model/deep/w", headers={"Range": "bytes=2-"})
     assert (whole.content, part.content, part.status_code) == (b"12345", b"345", 206)

@@ -63,6 +63,7 @@ def test_a_file_of_an_arm_is_fetched_from_where_the_list_says(service: Api, key:
     items = service.client.get(f"/v1/jobs/{job['id']}/artifacts").json()["items"]
     (own,) = (each for each in items if each["name"].startswith("arms/"))
     assert {each["name"] for each in items} == {
-        *("selection.parquet", "counts.json", "explanations.parquet", own["name"])
+        *("selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet"),
+        *("counts.json", "explanations.parquet", own["name"]),
     }
     assert service.client.get(own["href"]).content == b"[1]"

@@ -70,6 +70,14 @@ def test_the_random_method_needs_no_discriminator():
     ]
 
 
+def test_a_map_is_drawn_where_it_is_asked_for_and_of_no_more_rows_than_there_are():
+    few, many = (planned(map_points=points) for points in (50, 100_000))
+    assert needs(few)["map"] == ["select"] and "map" not in needs(planned())
+    (less,), (more,) = ([step for step in steps if step.kind == "map"] for steps in (few, many))
+    everything = sum(each["rows"] for each in [more.params["primary"], *more.params["auxiliary"]])
+    assert (less.cost, more.cost) == (50, everything)
+
+
 def test_the_random_method_compared_with_a_random_draw_computes_it_once():
     assert needs(planned(method="random", compare=["random"])) == {
         "rank": [],

@@ -19,6 +19,8 @@ FOR_EVERYBODY = {"health", "ready"}
 """Operations that ask for no key."""
 NAMED_IN_BODY = {"create_job": 422, "estimate_job": 422}
 """Operations whose body names datasets: what is told of those of another tenant, as of those that are not there."""
+NO_IDS = ("name", "row")
+"""Of `World.ids`: what names a thing within another, so that it is no secret."""
 NO_KEYS = ("none", "malformed", "unknown", "revoked", "expired")
 """Keys of `World.key` that do not count."""
 OF_THE_EXCHANGE = {"Idempotency-Key", "If-None-Match", "If-Range", "Range", "last-event-id"}
@@ -126,8 +128,14 @@ class World:
         key = self.client.get("/v1/keys").json()["items"][0]["id"]
         datasets = [each["id"] for each in job["datasets"]]
         return {
-            **{"job_id": job["id"], "dataset_id": datasets[0], "upload_id": upload, "key_id": key},
-            **{"name": "selection.parquet", "primary": datasets[0], "auxiliary": datasets[1]},
+            **{
+                "job_id": job["id"],
+                "other_id": job["id"],
+                "dataset_id": datasets[0],
+                "upload_id": upload,
+                "key_id": key,
+            },
+            **{"name": "selection.parquet", "row": "0", "primary": datasets[0], "auxiliary": datasets[1]},
         }
 
     def _make(self, tenant_id: uuid.UUID, scope: Scope, **options: Any) -> str:
@@ -203,7 +211,7 @@ def beyond_scope(world: World, scope: Scope) -> list[Refusal]:
 
 def of_another_tenant(world: World) -> list[Refusal]:
     """Send all that names things by id, with another tenant's: told in the words in which what never was is told."""
-    never = {name: value if name == "name" else str(uuid.uuid4()) for name, value in world.ids.items()}
+    never = {name: value if name in NO_IDS else str(uuid.uuid4()) for name, value in world.ids.items()}
     found = []
     for operation in world.keyed:
         if operation.parameters("path") or operation.name in NAMED_IN_BODY:
@@ -228,5 +236,7 @@ def _plain(response: Response, ids: dict[str, str]) -> str:
     """The answer's body without the ids that were asked for."""
     text = response.text
     for name, value in ids.items():
+        if name in NO_IDS:
+            continue
         text = text.replace(value, f"<{'dataset_id' if name in ('primary', 'auxiliary') else name}>")
     return text

@@ -89,9 +89,8 @@ class Api:
         self.finish(job, "leakage")
         counts = {"rows": 40, "seen": 0, "leaked": 0, "eligible": 40, "selected": 5, "share": 1.0, "random_share": 1.0}
         result = {"digest": "d" * 64, "counts": {"other": counts}}
-        self.finish(
-            job, "select", {"selection.parquet": selection(), "counts.json": json.dumps(result).encode()}, result
-        )
+        files = {"selection.parquet": selection(), "counts.json": json.dumps(result).encode(), **scored()}
+        self.finish(job, "select", files, result)
 
     def explain(self, job: dict) -> None:
         """Finish the step that explains the chosen rows: the k-th is nearest to rows k and 0 of the primary."""
@@ -143,6 +142,27 @@ def selection(key: str = "other") -> bytes:
             "score": np.linspace(0.75, 0.25, 5, dtype=np.float32),
         }
     )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def scored() -> dict[str, bytes]:
+    """The other files of the step that chose: 40 rows of `other`, row 5 the best of the rest, row 6 a leak."""
+    rows = np.arange(40)
+    scores = np.where(rows < 5, 0.25 + 0.125 * rows, 0.2 - 0.001 * rows).astype(np.float32)
+    everything = {"dataset": ["other"] * 40, "row": rows, "score": scores, "seen": rows == 7, "selected": rows < 5}
+    subset = {
+        **{"dataset": ["other"] * 5, "row": rows[:5], "rank": 5 - rows[:5], "score": scores[:5]},
+        **{"text_a": [f"other number {row}" for row in range(5)], "text_b": pa.nulls(5, pa.string())},
+        **{"label": [("yes", "no")[row % 2] for row in range(5)]},
+    }
+    leaks = {"dataset": ["other"], "row": [6], "held_row": [0], "similarity": pa.array([1.0], pa.float32())}
+    tables = {"scores.parquet": everything, "subset.parquet": subset, "leaks.parquet": leaks}
+    return {name: _written(pa.table(table)) for name, table in tables.items()}
+
+
+def _written(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
