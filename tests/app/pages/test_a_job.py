@@ -96,7 +96,7 @@ def test_a_row_says_why_it_was_chosen(visit: Begin, watched):
 
 def test_the_rows_just_below_the_cut_are_shown(visit: Begin, watched, service):
     page = look(visit, watched).page
-    last = service.client.selection(watched.job_id)["rows"][-1]["score"]
+    last = service.client.selection(watched.job_id).rows[-1].score
     page.get_by_label("Rows", exact=True).last.select_option("below")
     page.get_by_role("table", name="Rows just below the cut").wait_for()
     assert all(float(each) <= last + 1e-4 for each in cells(page, 1))
@@ -120,7 +120,7 @@ def test_the_chosen_rows_are_downloaded(visit: Begin, watched, service, tmp_path
     started.value.save_as(tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(newline="") as file:
         rows = [int(row["row"]) for row in csv.DictReader(file)]
-    assert rows == [each["row"] for each in service.client.selection(watched.job_id)["rows"]]
+    assert rows == [each.row for each in service.client.selection(watched.job_id).rows]
 
 
 def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service, datasets):
