@@ -12,21 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from app import revisions
 from app.failpoints import reach
 
 IDLE_SECONDS = 10.0
 """Of silence in a transaction: ours say something every few milliseconds, and a lease must not run out meanwhile."""
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x4D494752  # any constant of its own
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 class Database:
@@ -59,7 +57,8 @@ class Database:
         with self._migrating() as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            command.upgrade(alembic_config(connection), "head")
+            if revisions.current(connection) != revisions.newest():
+                import_module("app.migrating").upgrade(connection)
 
     @contextmanager
     def _migrating(self) -> Iterator[Connection]:
@@ -80,14 +79,6 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
-
-
-def alembic_config(connection: Connection) -> Config:
-    """Return Alembic's configuration bound to an open connection."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
 
 
 def _engine(url: str, idle_seconds: float) -> Engine:

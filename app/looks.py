@@ -18,14 +18,12 @@ from typing import Literal
 
 import httpx2
 import psutil
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from app.db import MIGRATIONS
+from app import revisions
 from app.queue import celery_app
 from app.remote import address, is_here, key_at_hand
 from app.settings import Settings
@@ -75,11 +73,11 @@ def database(settings: Settings) -> Finding:
     engine = create_engine(url, poolclass=NullPool, connect_args=limit)
     try:
         with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            found = revisions.current(connection)
     except (SQLAlchemyError, OSError, UnicodeError) as error:
         fix = "is the server up, and is FASTMTL_DATABASE_URL right?"
         raise Bad(f"{where} cannot be reached ({_reason(error)})", fix) from error
-    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    head = revisions.newest()
     if found is None:
         return Finding(
             "database", "note", f"{where} has no tables yet", "`fastmtl serve` or `fastmtl migrate` makes them"

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
-from app.db import MIGRATIONS, Database
+from app import revisions
+from app.db import Database
 from app.models import Job
 from app.probe import Probe
 from app.queue import celery_app, messages_folder
@@ -65,7 +64,7 @@ class Readiness:
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        self._newest = revisions.newest()
         self._roll = Roll(settings)
         self._celery = celery_app(settings)
         trials = {"database": self._try_database, "storage": self._try_storage, "broker": self._try_broker}
@@ -104,8 +103,7 @@ class Readiness:
 
     def _try_database(self) -> None:
         with self._database.reading() as session:
-            at = MigrationContext.configure(session.connection()).get_current_revision()
-            if at != self._head:
+            if revisions.current(session.connection()) != self._newest:
                 raise NotWell("its tables are of another version than the service: migrate it, or update the service")
             session.execute(select(Job.id).limit(1)).first()
 

@@ -17,7 +17,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
 
-from app.db import Database, alembic_config
+from app import revisions
+from app.db import Database
+from app.migrating import alembic_config
 from app.models import Base
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +35,19 @@ def migrated(migrated_url: str) -> Iterator[Database]:
 
 def test_models_and_migrations_agree(migrated: Database):
     assert differences(migrated) == []
+
+
+def test_the_revisions_told_without_alembic_are_those_that_alembic_tells(migrated: Database):
+    assert revisions.newest() == REVISIONS[0]
+    with migrated.engine.connect() as connection:
+        assert revisions.current(connection) == REVISIONS[0]
+
+
+def test_tables_that_are_not_there_are_of_no_revision(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with database.engine.connect() as connection:
+        assert revisions.current(connection) is None
+    database.close()
 
 
 def test_every_migration_goes_down_and_up_again(migrated: Database):
