@@ -89,7 +89,7 @@ def export(model_folder: Path | str, target: Path | str) -> Path:
     max_length = int(described["encoder"]["max_length"])
     model, tokenizer = load_model(source, max_length)
     model.eval()
-    made = _converted(model, tokenizer, source)
+    made = _converted(model)
     tokenizer.model_max_length = max_length
     _check_same(model, made, tokenizer)
     made.save_pretrained(target)
@@ -97,7 +97,7 @@ def export(model_folder: Path | str, target: Path | str) -> Path:
     return target
 
 
-def _converted(model: MtDnn, tokenizer: PreTrainedTokenizerBase, source: Path) -> PreTrainedModel:
+def _converted(model: MtDnn) -> PreTrainedModel:
     """Return the network in transformers' class. Raises CannotExport where there is none."""
     task, kind = model.tasks[PRIMARY], str(model.encoder.config.model_type)
     layers = CLASSES.get(kind)
@@ -110,7 +110,7 @@ def _converted(model: MtDnn, tokenizer: PreTrainedTokenizerBase, source: Path) -
     if layers is None:
         told = f"models of type {kind!r} have other layers before their head; known: {', '.join(CLASSES)}"
         raise CannotExport(f"{told}. Load it with fastmtl.model.load_model")
-    config = model.encoder.config.__class__.from_pretrained(source)
+    config = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
     config.update(_labels(task))
     made: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
         config, dtype=torch.float32

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from browsing import SCHEMES, WIDTHS, Visit
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
@@ -43,7 +44,7 @@ def test_the_page_is_used_by_keyboard_alone(visit: Callable[..., Visit], watched
     skip = page.locator(".skip")
     assert skip.evaluate("link => { link.focus(); return link.getBoundingClientRect().x; }") >= 0  # seen with the focus
     skip.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'main'")
+    expect(page.locator("#main")).to_be_focused()
     page.get_by_role("link", name="from the form").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="from the form").wait_for()
