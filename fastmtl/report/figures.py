@@ -27,11 +27,11 @@ MOST_LINES = 30
 MOST_HISTOGRAMS = 12
 MOST_CURVES = len(SERIES)
 """So many are drawn; the rest stands among the numbers."""
-WIDTH = 5.2
+WIDTH = 4.4
 LINE_HEIGHT = 0.5
 FOOT = 0.75
 """Inches; the foot holds the axis and the legend."""
-NAME_CHARS = 44
+NAME_CHARS = 38
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": LINE,
     "axes.facecolor": PANEL,
@@ -121,6 +121,7 @@ def _intervals(lines: list[Json]) -> Figure:
     margin = 0.04 * (high - low) or 1.0
     axes.set_xlim(low - margin, high + margin)
     _named(axes, [each["name"] for each in lines], low - margin)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("points; line: 95 % interval")
     return figure
 
@@ -143,7 +144,8 @@ def _budget(about: Json) -> Figure:
         label="smallest as good as the best",
     )
     axes.grid(axis="y", color=LINE, linewidth=0.8)
-    axes.set_xticks(budgets, [count(each) for each in budgets], rotation=45, ha="right", rotation_mode="anchor")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: count(round(value)))
     axes.set(xlabel="budget, rows", ylabel=f"{about['metric']}, %")
     figure.legend(loc="outside lower left")
     return figure
@@ -165,8 +167,9 @@ def _scores(about: Json) -> Figure:
         axes.set_xlim(edges[0], edges[-1])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(4))
     panels[-1].set_xlabel("score")
-    figure.legend(loc="outside lower left", ncols=3)
+    figure.legend(loc="outside lower left", ncols=3, columnspacing=1.2)
     return figure
 
 

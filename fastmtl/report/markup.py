@@ -12,6 +12,8 @@ ONE = TypeVar("ONE")
 
 UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 """What neither HTML nor XML can hold."""
+CARDS = 4
+"""With so many columns a table is too wide for a narrow screen."""
 EMPTY = ("meta",)
 """Elements that have no end tag."""
 
@@ -60,7 +62,7 @@ def joined(*children: Child) -> Markup:
 
 
 def table(caption: str, columns: Sequence[Column[ONE]], lines: Sequence[ONE]) -> Markup:
-    """Make a table. On narrow screens its lines are cards that name their cells; the roles keep it a table there."""
+    """Make a table. On narrow screens the lines of a wide one are cards; the roles keep it a table there."""
     heads = [element("th", each.name, scope="col", role="columnheader", class_=each.kind or None) for each in columns]
     body = [element("tr", *(_cell(each, line) for each in columns), role="row") for line in lines]
     return element(
@@ -71,7 +73,7 @@ def table(caption: str, columns: Sequence[Column[ONE]], lines: Sequence[ONE]) ->
             element("thead", element("tr", *heads, role="row"), role="rowgroup"),
             element("tbody", *body, role="rowgroup"),
             role="table",
-            class_="cards",
+            class_="cards" if len(columns) >= CARDS else None,
         ),
         class_="scroll",
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastmtl.report.best import BestRow, Near
 from fastmtl.report.markup import Markup, element
-from fastmtl.report.sections import section
+from fastmtl.report.sections import MOST_NAME_CHARS, section
 from fastmtl.report.words import count, many, percent, score, short
 
 MOST_CHARS = 600
@@ -29,7 +29,7 @@ def _row(row: BestRow) -> Markup:
     where = element(
         "div",
         element("b", f"Rank {count(row.rank)}"),
-        element("span", f"row {count(row.row)} of {row.dataset}"),
+        element("span", f"row {count(row.row)} of {short(row.dataset, MOST_NAME_CHARS)}"),
         element("span", f"score {score(row.score)}"),
         element("span", f"label {short(row.label, MOST_NEAR_CHARS)}"),
         class_="where",
@@ -44,8 +44,10 @@ def _why(row: BestRow) -> Markup | None:
     share = 100 - row.percentile
     better = "No row" if share < NOBODY else f"{percent(share / 100)} of the rows"
     verb = "scores" if share < NOBODY else "score"
-    told = f"{better} of {row.dataset} {verb} higher. The primary's rows that say the nearest things:"
-    return element("div", element("p", told), element("ul", *map(_near, row.nearest)), class_="why")
+    named = short(row.dataset, MOST_NAME_CHARS)
+    told = f"{better} of {named} {verb} higher. The primary's rows that say the nearest things:"
+    asked = element("summary", f"Why row {count(row.row)} of {named}?")
+    return element("details", asked, element("p", told), element("ul", *map(_near, row.nearest)), class_="why")
 
 
 def _near(near: Near) -> Markup:

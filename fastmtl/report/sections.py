@@ -11,9 +11,11 @@ from fastmtl.plan import Json
 from fastmtl.report.figures import MOST_CURVES, MOST_HISTOGRAMS, MOST_LINES
 from fastmtl.report.inline import inlined
 from fastmtl.report.markup import Child, Column, Markup, element, joined, table
-from fastmtl.report.words import capital, count, duration, figure, many, percent, points, score, size
+from fastmtl.report.words import capital, count, duration, figure, many, percent, points, score, short, size
 
 MOST_TABLE_LINES = 100
+MOST_NAME_CHARS = 60
+"""Of a dataset's name in a sentence; tables have the whole."""
 TWICE = 2
 MEASURED_ON = {"validation": "validation dataset", "holdout": "primary that were held out"}
 
@@ -55,9 +57,9 @@ def shares(view: View) -> Markup:
     first = lines[0]
     times = first["share"] / first["random_share"] if first["random_share"] else 0
     more = f", {times:.1f} times its share of the pool" if times >= TWICE else ""
-    none = [each["dataset"] for each in lines if each["selected"] == 0][:MOST_LINES]
+    none = [short(each["dataset"], MOST_NAME_CHARS) for each in lines if each["selected"] == 0][:MOST_LINES]
     rest = f" Nothing was chosen from {', '.join(none)}." if none else ""
-    told = f"Most come from {first['dataset']}: {percent(first['share'])}{more}.{rest}"
+    told = f"Most come from {short(first['dataset'], MOST_NAME_CHARS)}: {percent(first['share'])}{more}.{rest}"
     columns: Columns = (
         Column("Dataset", lambda each: each["dataset"]),
         Column("Chosen", lambda each: f"{count(each['selected'])} ({percent(each['share'])})", "number"),
@@ -169,7 +171,7 @@ def scores(view: View) -> Markup:
     tables = [_table(f"{each['dataset']} by score", bars, _bars(found["edges"], each)) for each in shown]
     beside = joined(
         _table("Rows by dataset", columns, lines),
-        element("details", element("summary", "The numbers of every bar"), *tables),
+        element("details", element("summary", "The numbers of every bar"), *tables, class_="long"),
     )
     return section(
         "How the rows score",
