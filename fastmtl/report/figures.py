@@ -103,7 +103,8 @@ def _differences(about: Json) -> Figure:
 
 
 def _datasets(about: Json) -> Figure:
-    return _intervals([{**each, "name": f"{each['dataset']}: {each['meaning']}"} for each in about["lines"]])
+    lines = about["lines"]
+    return _intervals([{**each, "name": f"{_shown(each['dataset'], 22)}: {each['meaning']}"} for each in lines])
 
 
 def _intervals(lines: list[Json]) -> Figure:
@@ -214,5 +215,5 @@ def _named(axes: Axes, names: list[str], x: float) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _shown(name: str) -> str:
-    return short(" ".join(plain(name).split()), NAME_CHARS)
+def _shown(name: str, most: int = NAME_CHARS) -> str:
+    return short(" ".join(plain(name).split()), most)

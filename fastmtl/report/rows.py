@@ -31,7 +31,7 @@ def _row(row: BestRow) -> Markup:
         element("b", f"Rank {count(row.rank)}"),
         element("span", f"row {count(row.row)} of {short(row.dataset, MOST_NAME_CHARS)}"),
         element("span", f"score {score(row.score)}"),
-        element("span", f"label {short(row.label, MOST_NEAR_CHARS)}"),
+        element("span", f"label {short(row.label, MOST_NAME_CHARS)}"),
         class_="where",
     )
     return element("li", where, *_texts(row.text_a, row.text_b, MOST_CHARS), _why(row))
@@ -51,7 +51,7 @@ def _why(row: BestRow) -> Markup | None:
 
 
 def _near(near: Near) -> Markup:
-    label = short(near.label, MOST_NEAR_CHARS)
+    label = short(near.label, MOST_NAME_CHARS)
     told = element("b", f"row {count(near.row)}, similarity {near.similarity:.2f}, {label}")
     return element("li", told, *_texts(near.text_a, near.text_b, MOST_NEAR_CHARS))
 

@@ -13,10 +13,12 @@ from fastmtl.report.inline import inlined
 from fastmtl.report.markup import Child, Column, Markup, element, joined, table
 from fastmtl.report.words import capital, count, duration, figure, many, percent, points, score, short, size
 
-MOST_TABLE_LINES = 100
+MOST_TABLE_LINES = 60
 MOST_NAME_CHARS = 60
 """Of a dataset's name in a sentence; tables have the whole."""
 TWICE = 2
+MOST_TOLD_CHARS = 400
+"""Of what is said of a figure to who cannot see it; the tables have the rest."""
 MEASURED_ON = {"validation": "validation dataset", "holdout": "primary that were held out"}
 
 Columns = Sequence[Column[Json]]
@@ -280,7 +282,7 @@ def _drawn(view: View, name: str, told: str, shown: int, there: int, beside: Mar
     if name not in view.drawings:
         return beside
     title = view.numbers[name]["title"]
-    drawing = inlined(view.drawings[name], name, f"{title}. {told}")
+    drawing = inlined(view.drawings[name], name, short(f"{title}. {told}", MOST_TOLD_CHARS))
     left = f"{count(there - shown)} more stand among the numbers." if there > shown else None
     caption = element("figcaption", title)
     parts = [caption, drawing, element("p", left, class_="muted") if left else None]
