@@ -209,7 +209,8 @@ def _canvas(height: float) -> tuple[Figure, Axes]:
 def _named(axes: Axes, names: list[str], x: float) -> None:
     """Write a name above each line; line i has the height from i to i + 1, the first one on top."""
     for index, name in enumerate(names):
-        axes.text(x, index + 0.13, _shown(name), va="center", ha="left")
+        ground = {"facecolor": PANEL, "edgecolor": "none", "pad": 1}  # the zero line may run behind it
+        axes.text(x, index + 0.13, _shown(name), va="center", ha="left", bbox=ground)
     axes.set_ylim(len(names), -0.1)
     axes.yaxis.set_visible(False)
     axes.spines["left"].set_visible(False)
