@@ -17,7 +17,7 @@ from app.show import Json, arms_table, follow, selection_table, sentences
 from fastmtl.client import Client, ClientError, Dataset, Job
 from fastmtl.errors import FastMTLError
 
-FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "report.json")
+FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "report.html", "report.json")
 GLUE_BUDGET = 1000
 EPOCHS = 3
 """Of TD-MTDNN and of fine-tuning, two fewer than the preset's: a demonstration should end within minutes."""
@@ -94,7 +94,7 @@ class Demo:
             selection_table(counts, f"{again:,} rows chosen, {time.monotonic() - began:.1f} s after asking")
         )
         second.cancel()  # the demonstration wants its choice, not its training
-        self._console.print(f"Files: {results}   Service: {stack.url}")
+        self._console.print(f"Files: {results}   Report: {results / 'report.html'}   Service: {stack.url}")
 
     def _upload(self, client: Client, data: DemoData) -> Json:
         """Upload every task and return the request's part of a job that names them."""

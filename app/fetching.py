@@ -15,7 +15,7 @@ Export = Callable[[Path, Path], Path]
 
 FILES = (
     *("selection.parquet", "subset.parquet", "scores.parquet", "leaks.parquet", "explanations.parquet"),
-    *("predictions.parquet", "report.json"),
+    *("predictions.parquet", "report.html", "report.json", "figures.json"),
 )
 """What a user keeps, as far as it is there."""
 

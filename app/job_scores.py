@@ -1,69 +1,20 @@
-"""How a job's scores are spread over each dataset, and where the cut lies.
-
-A row group of scores.parquet is held at a time; between which bounds the scores lie its statistics tell unread.
-"""
+"""How a job's scores are spread over each dataset, and where the cut lies."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from app.job_files import JobFiles
 from app.schemas_looks import Distribution, Distributions
-
-BARS = 48
-
-Counts = npt.NDArray[np.int64]
+from fastmtl.report.distributions import distributions
 
 
 def distributions_of(files: JobFiles) -> Distributions:
     """Return how many rows of each dataset score how high, and how many of those were chosen."""
-    with pq.ParquetFile(files.scores) as file:
-        edges = _edges(file)
-        counts = {key: (_none(), _none()) for key in files.auxiliary}
-        cut = np.inf
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["dataset", "score", "selected"])
-            scores, selected = table["score"].to_numpy(), table["selected"].to_numpy()
-            cut = min(cut, scores[selected].min(initial=np.inf))
-            for key in pc.unique(table["dataset"]).to_pylist():
-                here = pc.equal(table["dataset"], key).to_numpy() & np.isfinite(scores)
-                everything, chosen = counts[key]
-                everything += np.histogram(scores[here], edges)[0]
-                chosen += np.histogram(scores[here & selected], edges)[0]
+    found = distributions(files.scores, list(files.auxiliary))
     return Distributions(
-        edges=edges.tolist(),
-        cut=float(cut) if np.isfinite(cut) else None,
+        edges=found.edges,
+        cut=found.cut,
         datasets=[
-            Distribution(
-                dataset=key, dataset_id=files.auxiliary[key].dataset_id, rows=of_all.tolist(), chosen=of_chosen.tolist()
-            )
-            for key, (of_all, of_chosen) in counts.items()
+            Distribution(dataset=key, dataset_id=files.auxiliary[key].dataset_id, rows=rows, chosen=chosen)
+            for key, (rows, chosen) in found.datasets.items()
         ],
     )
-
-
-def _none() -> Counts:
-    return np.zeros(BARS, dtype=np.int64)
-
-
-def _edges(file: pq.ParquetFile) -> npt.NDArray[np.float64]:
-    """Return the bounds of bars of one width that hold every finite score; [BARS + 1]."""
-    place = file.schema_arrow.names.index("score")
-    low, high = np.inf, -np.inf
-    for group in range(file.num_row_groups):
-        told = file.metadata.row_group(group).column(place).statistics
-        if told is not None and told.has_min_max and np.isfinite([told.min, told.max]).all():
-            bounds = told.min, told.max
-        else:
-            scores = file.read_row_group(group, columns=["score"])["score"].to_numpy()
-            finite = scores[np.isfinite(scores)]
-            bounds = finite.min(initial=np.inf), finite.max(initial=-np.inf)
-        low, high = min(low, bounds[0]), max(high, bounds[1])
-    if not low < high:
-        low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
-    edges = np.linspace(float(low), float(high), BARS + 1)
-    edges[0], edges[-1] = min(edges[0], float(low)), max(edges[-1], float(high))
-    return edges

@@ -121,4 +121,7 @@ def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
         shown.append(f"Found done before: {', '.join(result.reused)}.")
     raw: Json = {"folder": str(result.folder.absolute()), "digest": result.digest, "counts": result.counts}
     raw |= {"report": report, "reused": list(result.reused)}
-    terminal.result(raw, *shown, f"Files: {result.folder.absolute()}")
+    shown.append(f"Files: {result.folder.absolute()}")
+    if report:
+        shown.append(f"Report: {result.folder.absolute() / 'report.html'}")
+    terminal.result(raw, *shown)

@@ -19,6 +19,7 @@ from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
 
 USER_FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet", "counts.json")
+REPORT_FILES = ("report.html", "report.json", "figures.json")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Result:
 
     folder: Path
     """selection.parquet, scores.parquet, subset.parquet, leaks.parquet, counts.json, explanations.parquet,
-    report.json and model/."""
+    report.html, report.json, figures.json, figures/ and model/."""
     digest: str
     """Of the chosen rows in order of rank: the same input, config, seed and device give the same."""
     counts: Json
@@ -171,4 +172,6 @@ def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) 
         elif step.kind == "map":
             shutil.copy2(folder / "map.parquet", output / "map.parquet")
         elif step.kind == "report":
-            shutil.copy2(folder / "report.json", output / "report.json")
+            for name in REPORT_FILES:
+                shutil.copy2(folder / name, output / name)
+            shutil.copytree(folder / "figures", output / "figures", dirs_exist_ok=True)

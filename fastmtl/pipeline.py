@@ -1,7 +1,7 @@
 """The steps of a job in their order: `plan` writes them down, `run` computes one. Nothing here knows about queues.
 
     discriminator ── score … score ── rank ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
-                                            │          ├─ explain             │
+                                            │          ├─ explain ────────────┤
                                             │          └─ map                 │
                               leakage ──────┤                                 │
                                             │             target ── finetune ─┤              (arm: primary_only)
@@ -34,7 +34,7 @@ LEAKAGE_VERSION = 2
 SELECT_VERSION = 3
 EXPLAIN_VERSION = 2
 MAP_VERSION = 1
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 
 __all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
 
@@ -63,9 +63,10 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
     select = cast(StepSpec, finals[0][2])
     if config.map_points:
         steps.insert(steps.index(select) + 1, _map(select, config, tasks, encoder))
-    if config.explain:
-        steps.insert(steps.index(select) + 1, _explain(select, config, tasks, encoder))
-    steps.append(_report(config, tasks, encoder, finals))
+    explain = _explain(select, config, tasks, encoder) if config.explain else None
+    if explain:
+        steps.insert(steps.index(select) + 1, explain)
+    steps.append(_report(config, tasks, encoder, finals, explain))
     return _once(steps)
 
 
@@ -290,12 +291,18 @@ def _map(select: StepSpec, config: JobConfig, tasks: Tasks, encoder: Json) -> St
 
 
 def _report(
-    config: JobConfig, tasks: Tasks, encoder: Json, finals: Sequence[tuple[Arm, int, StepSpec | None, StepSpec]]
+    config: JobConfig,
+    tasks: Tasks,
+    encoder: Json,
+    finals: Sequence[tuple[Arm, int, StepSpec | None, StepSpec]],
+    explain: StepSpec | None,
 ) -> StepSpec:
     """Gather what every arm reached (fastmtl/steps/report.py).
 
-    `needs` holds, arm by arm and repetition by repetition, the fine-tuning and, where rows were chosen, the selection.
+    `needs` holds, arm by arm and repetition by repetition, the fine-tuning and, where rows were chosen, the selection;
+    last the explanations.
     """
+    needed = [step for _, _, chosen, final in finals for step in (chosen, final)]
     return StepSpec(
         kind="report",
         name="report",
@@ -316,10 +323,8 @@ def _report(
                 }
                 for arm, repeat, chosen, final in finals
             ],
+            "explain": explain.fingerprint if explain else None,
         },
-        needs=tuple(
-            dict.fromkeys(
-                step.fingerprint for _, _, chosen, final in finals for step in (chosen, final) if step is not None
-            )
-        ),
+        datasets=(tasks.primary.digest,) if explain else (),
+        needs=tuple(dict.fromkeys(step.fingerprint for step in [*needed, explain] if step is not None)),
     )

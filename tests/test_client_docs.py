@@ -116,6 +116,7 @@ def test_the_page_on_the_command_is_true(place: Path):
     wanted = {
         "results/selection.parquet",
         "results/report.json",
+        "results/report.html",
         "rows/README.md",
         "model/config.json",
         "classifier/config.json",

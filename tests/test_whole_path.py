@@ -154,6 +154,7 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
     stored = {each["name"] for each in service.client.artifacts(job["id"])}
     promised = {"selection.parquet", "scores.parquet", "subset.parquet", "report.json", "model/config.json"}
     promised |= {"model/heads.safetensors", "discriminator/model/heads.safetensors", "predictions.parquet"}
+    promised |= {"report.html", "figures.json", "figures/shares.svg", "figures/scores.png"}
     promised |= {"explanations.parquet", "costs.json", "arms/primary_only/model/config.json"}
     assert promised <= stored
     scores = service.client.download(job["id"], "scores.parquet", tmp_path / "scores.parquet")

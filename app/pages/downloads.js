@@ -6,11 +6,12 @@ import { size } from "./format.js";
 import { table } from "./table.js";
 
 const FIRST = {
+  "report.html": "The report: one file to read offline and to send by mail",
   "subset.parquet": "The chosen rows with texts and labels, ready to train on",
   "scores.parquet": "The score of every auxiliary row",
   "explanations.parquet": "Why each row was chosen",
   "leaks.parquet": "Rows that were kept out, and what they match",
-  "report.json": "All figures of the report",
+  "report.json": "All figures of the report, as JSON",
 };
 
 /** The section. */
@@ -43,6 +44,14 @@ async function load(job, signal, place) {
           ["csv", "jsonl", "json", "parquet"].map((each) => link(`${job.links.selection}?format=${each}`, each)),
         ),
       main.map(([name, told]) => h("li", {}, link(files[name].href, name), ` ${told} (${size(files[name].bytes)})`)),
+      files["figures.json"] &&
+        h(
+          "li",
+          {},
+          link(`${folder}/figures`, "figures.tar"),
+          " The report's figures as SVG and PNG; the numbers behind them: ",
+          link(files["figures.json"].href, "figures.json"),
+        ),
       files["model/config.json"] &&
         h("li", {}, link(`${folder}/model`, "model.tar"), " The fine-tuned model, a folder that transformers loads"),
       h("li", {}, link(`${folder}/SHA256SUMS`, "SHA256SUMS"), " Digests of all files"),

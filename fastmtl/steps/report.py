@@ -1,7 +1,11 @@
 """Report: what was chosen, what every arm reached on the same rows, what that is worth and what it cost.
 
-Reads   the selections of all arms, and evaluation and predictions of every repetition
-Writes  report.json
+Reads   the selections of all arms, evaluation and predictions of every repetition, and, where asked for, the
+        explanations and the primary's rows that they name
+Writes  report.json   every figure's arithmetic
+        report.html   the same for people: one file that needs nothing beside it (fastmtl/report/page.py)
+        figures.json  the numbers behind each figure
+        figures/      each figure as NAME.svg and NAME.png
 
 Torch-free.
 """
@@ -18,7 +22,13 @@ from fastmtl.arms import PRIMARY_ONLY, SELECTION
 from fastmtl.evaluation import Difference
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.report.arms import Results, read_results
+from fastmtl.report.best import best_rows
 from fastmtl.report.curve import budget_curve, dataset_effects
+from fastmtl.report.distributions import distributions
+from fastmtl.report.figures import draw
+from fastmtl.report.numbers import numbers
+from fastmtl.report.page import page
+from fastmtl.report.sections import View
 from fastmtl.report.verdict import notes, recommendation, verdict
 
 BASELINES = (PRIMARY_ONLY, "random", "random_balanced")
@@ -49,12 +59,24 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         "notes": notes(results, selection, params["config"]["finetuning"]["choose_on"]),
     }
     (workspace.output / "report.json").write_text(json.dumps(report, indent=1))
+    _write_page(spec, workspace, report, chosen[SELECTION])
     return {
         "metric": results.headline,
         "arms": {name: results.mean(name) for name in results.arms},
         "verdict": report["verdict"],
         "recommendation": report["recommendation"],
     }
+
+
+def _write_page(spec: StepSpec, workspace: Workspace, report: Json, select: Path) -> None:
+    """Draw the figures and write the page; `select` is the folder of the selection's own `select` step."""
+    shown = numbers(report, distributions(select / "scores.parquet", list(report["selection"]["counts"])))
+    (workspace.output / "figures.json").write_text(json.dumps(shown, indent=1))
+    drawings = draw(shown, workspace.output / "figures")
+    explained = spec.params.get("explain")
+    why = workspace.inputs[explained] if explained else None
+    best = best_rows(select, why, workspace.datasets[spec.datasets[0]] if why else None)
+    (workspace.output / "report.html").write_text(page(View(report, shown, drawings), best), encoding="utf-8")
 
 
 def _over(results: Results, baseline: str) -> dict[str, Difference | None]:

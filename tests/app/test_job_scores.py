@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from looked_at import job_files
 
-from app.job_scores import BARS, distributions_of
+from app.job_scores import distributions_of
+from fastmtl.report.distributions import BARS
 
 
 def test_every_row_with_a_score_is_counted_in_its_dataset(tmp_path: Path):

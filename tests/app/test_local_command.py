@@ -57,12 +57,15 @@ def test_arms_are_compared_over_several_seeds(folder):
     assert list(report["arms"]) == ["selection", "primary_only", "dsir", "best 2", "best 4"]
     assert {len(arm["repeats"]) for arm in report["arms"].values()} == {2}
     assert "of 2 seeds" in " ".join(result.output.split())
+    assert f"Report:{folder}/out/report.html" in "".join(result.output.split())
+    assert (folder / "out" / "report.html").read_text().count("<figure>") == 5
 
 
 def test_a_selection_alone_trains_nothing_after_it(folder):
     result = select(folder, "--budget", "5", "--no-train")
     assert result.exit_code == 0, result.output
     assert not (folder / "out" / "report.json").exists()
+    assert "report.html" not in result.output
 
 
 def test_with_json_the_result_is_a_document_and_steps_are_lines_beside_it(folder):

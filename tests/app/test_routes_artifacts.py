@@ -50,6 +50,23 @@ def test_a_file_says_what_it_is(service: Api, url: str, method: str):
     assert answer.content == (CONTENT if method == "GET" else b"")
 
 
+def test_a_report_is_downloaded_and_never_opened_as_a_page_of_the_service(service: Api):
+    job = service.submit(compare=[])
+    service.choose(job)
+    service.explain(job)
+    for name in ("target (selection)", "finetune (selection)"):
+        service.finish(job, name)
+    service.finish(job, "report", {"report.html": b"<p>", "figures.json": b"{}", "figures/shares.svg": b"<svg/>"})
+    url = f"/v1/jobs/{job['id']}/artifacts"
+    assert {"report.html", "figures.json", "figures/shares.svg"} <= {
+        each["name"] for each in service.client.get(url).json()["items"]
+    }
+    for name, media_type in (("report.html", "text/html; charset=utf-8"), ("figures/shares.svg", "image/svg+xml")):
+        told = service.client.get(f"{url}/{name}").headers
+        assert (told["content-type"], told["x-content-type-options"]) == (media_type, "nosniff")
+        assert told["content-disposition"] == f'attachment; filename="{name.rpartition("/")[2]}"'
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "content", "place"),
     [

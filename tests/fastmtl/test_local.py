@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -52,6 +53,10 @@ def test_every_file_that_is_promised_is_there_and_fits_the_others(world, tmp_pat
     assert set(zip(subset["dataset"].to_pylist(), subset["row"].to_pylist(), strict=True)) == picked
     report = json.loads((result.folder / "report.json").read_text())
     assert set(report["arms"]) == {"selection", "primary_only"}
+    figures = json.loads((result.folder / "figures.json").read_text())
+    names = {f"{name}.{kind}" for name in figures for kind in ("svg", "png")}
+    assert {path.name for path in (result.folder / "figures").iterdir()} == names
+    assert report["verdict"][0][1:] in html.unescape((result.folder / "report.html").read_text())
     assert report["arms"]["selection"]["rows"] == {"train": 36, "choice": 4, "measured": 30}
 
 

@@ -54,6 +54,7 @@ def test_the_steps_of_a_job_and_what_each_needs():
             "finetune (primary_only)",
             "select (random)",
             "finetune (random)",
+            "explain",
         ],
     }
 
@@ -86,8 +87,15 @@ def test_the_random_method_compared_with_a_random_draw_computes_it_once():
         "explain": ["select"],
         "target (selection)": ["select"],
         "finetune (selection)": ["target (selection)"],
-        "report": ["select", "finetune (selection)"],
+        "report": ["select", "finetune (selection)", "explain"],
     }
+
+
+def test_without_explanations_the_report_reads_no_dataset():
+    report = planned(explain=0)[-1]
+    assert (report.kind, report.datasets, report.params["explain"]) == ("report", (), None)
+    explained = planned()
+    assert explained[-1].params["explain"] == by_name(explained)["explain"]
 
 
 def test_inputs_stand_before_outputs():
@@ -114,7 +122,7 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
         "select (random)": {"m", "q"},
         "target (random)": {"r", "m", "q"},
         "finetune (random)": {"r", "v"},
-        "report": set(),
+        "report": {"r"},  # what explanations name
     }
 
 

@@ -89,6 +89,7 @@ def test_the_report_is_told_every_repetition_of_every_arm():
     ]
     needed = the(steps, "report").needs
     listed = {each[key] for each in the(steps, "report").params["arms"] for key in ("final", "select")}
+    listed |= {the(steps, "report").params["explain"]}
     assert (set(needed), len(needed)) == (listed - {None}, len(set(needed)))
 
 

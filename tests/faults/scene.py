@@ -65,7 +65,7 @@ SHORT_LEASES = {
     "FASTMTL_RING_AGAIN_SECONDS": "4",
     "FASTMTL_POLL_SECONDS": "0.1",
 }
-NOT_THE_SAME_TWICE = ("costs.json", "report.json", "evaluation.json", "model/fastmtl.json")
+NOT_THE_SAME_TWICE = ("costs.json", "report.json", "report.html", "evaluation.json", "model/fastmtl.json")
 """Files that tell seconds, or the memory that was free: their figures are in the step's result, which is compared."""
 
 

@@ -123,6 +123,17 @@ def test_the_chosen_rows_are_downloaded(visit: Begin, watched, service, tmp_path
     assert rows == [each.row for each in service.client.selection(watched.job_id).rows]
 
 
+def test_the_report_is_downloaded_as_a_file_of_its_own(visit: Begin, watched, tmp_path):
+    page = look(visit, watched).page
+    with page.expect_download() as started:
+        page.get_by_role("link", name="report.html", exact=True).first.click()
+    started.value.save_as(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert (html.count("<figure>"), "<script" in html, "alike &lt;b&gt;" in html) == (4, False, True)
+    figures = page.get_by_role("link", name="figures.tar")
+    assert figures.get_attribute("href").endswith("/artifacts/figures")
+
+
 def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service, datasets):
     ids = [datasets[name] for name in ("primary", "unlike")]
     config = {"method": "random", "budget": 7, "encoder": {"name": "tiny", "max_length": 24}, "compare": []}
