@@ -24,7 +24,7 @@ LEAST_DOUBT = 0.08
 """Of a rate that other texts of the encoder had: GLUE's eight tasks lie apart by that."""
 ROW_SPREAD = 0.6
 """Standard deviation of a row's length over its mean: how much the mean of a few rows says of all."""
-COUNTING = ("discriminator", "warm_up", "score", "embed", "lm_loss", "adapt_lm", "finetune")
+COUNTING = ("discriminator", "warm_up", "score", "sample", "embed", "lm_loss", "adapt_lm", "finetune")
 """Kinds of steps that read all rows of a dataset, or some at random."""
 RESULTS = 200
 """Newest results that are looked through."""

@@ -19,7 +19,7 @@ FILE = "costs.json"
 PROC = Path("/proc/self")
 
 
-SCORING = ("score", "embed", "lm_loss", "gradients", "rank")
+SCORING = ("score", "tokens", "sample", "cascade", "embed", "lm_loss", "gradients", "rank")
 """Kinds of steps that score rows."""
 
 

@@ -131,7 +131,7 @@ def load_checkpoint(folder: Path, pooling: Pooling, max_length: int) -> Checkpoi
             dtype=torch.float32,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(folder)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EncoderUnavailable(f"the encoder in {folder.name} cannot be loaded: {reason}") from error
@@ -143,6 +143,14 @@ def load_checkpoint(folder: Path, pooling: Pooling, max_length: int) -> Checkpoi
     trained_pooler = hasattr(encoder, "pooler") and not any("pooler" in key for key in info["missing_keys"])
     has_pooler = trained_pooler and encoder.pooler is not None
     return Checkpoint(encoder, tokenizer, _pooling(folder, pooling, has_pooler), max_length)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder, never code. Raises OSError or ValueError where there is none."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    return tokenizer
 
 
 def save_model(model: MtDnn, tokenizer: PreTrainedTokenizerBase, folder: Path, about: dict[str, Any]) -> None:

@@ -96,6 +96,9 @@ def urgency(kind: str) -> int:
         "rank",
         "discriminator",
         "score",
+        "tokens",
+        "sample",
+        "cascade",
         "embed",
         "explain",
         "report",
@@ -108,7 +111,7 @@ def urgency(kind: str) -> int:
 
 def needs_torch(spec: StepSpec) -> bool:
     """Whether the step computes with torch, and so wants a device."""
-    return spec.kind not in ("leakage", "rank", "select", "slice", "report", "calibrate_plain")
+    return spec.kind not in ("leakage", "tokens", "rank", "select", "slice", "report", "calibrate_plain")
 
 
 def _once(steps: Sequence[StepSpec]) -> list[StepSpec]:

@@ -92,7 +92,8 @@ def compared_as(spec: StepSpec) -> str:
 
 def texts_of(spec: StepSpec) -> set[str]:
     """Return the digests of the datasets whose rows decide how much a step has to do."""
-    return {*spec.datasets, *(each for each in spec.params.get("auxiliary", ()) if isinstance(each, str))}
+    named = {each for each in spec.params.get("auxiliary", ()) if isinstance(each, str)}
+    return {*spec.datasets, *named, *(digest for digest, _ in spec.params.get("tasks", ()))}
 
 
 def planned(spec: StepSpec, outlook: Outlook) -> Work:
@@ -229,12 +230,31 @@ def _pieces(spec: StepSpec, outlook: Outlook) -> Work:
     times = 2 * spec.params["passes"] if spec.kind == "lm_loss" else 1
     if "slice" in spec.params:
         start, stop = spec.params["slice"]
-        every = mixed([(outlook.datasets[digest], outlook.datasets[digest].rows) for digest in spec.datasets])
-        return scored(every, stop - start)
+        return _pass_some(spec.datasets, stop - start, outlook)
     total = Work()
     for digest, start, stop in spec.params["pieces"]:
         total += scored(outlook.datasets[digest], times * (stop - start))
     return total
+
+
+def _tokens(spec: StepSpec, outlook: Outlook) -> Work:
+    """Read the texts of a shard, without the encoder."""
+    pieces = spec.params["pieces"]
+    return Work(read=sum((stop - start) * outlook.datasets[digest].characters for digest, start, stop in pieces))
+
+
+def _sample(spec: StepSpec, outlook: Outlook) -> Work:
+    """Pass rows drawn from all datasets alike."""
+    return _pass_some([digest for digest, _ in spec.params["tasks"]], spec.params["rows"], outlook)
+
+
+def _cascade(spec: StepSpec, outlook: Outlook) -> Work:
+    """Pass a slice; which rows stand in it is not known, so they are taken to be like all."""
+    return _pass_some(spec.params["auxiliary"], spec.params["rows"], outlook)
+
+
+def _pass_some(digests: Sequence[str], rows: int, outlook: Outlook) -> Work:
+    return scored(mixed([(outlook.datasets[digest], outlook.datasets[digest].rows) for digest in digests]), rows)
 
 
 def _embed(spec: StepSpec, outlook: Outlook) -> Work:
@@ -300,6 +320,9 @@ _KINDS: Mapping[str, Callable[[StepSpec, Outlook], Work]] = {
     "score": _pieces,
     "lm_loss": _pieces,
     "gradients": _pieces,
+    "tokens": _tokens,
+    "sample": _sample,
+    "cascade": _cascade,
     "embed": _embed,
     "explain": _explain,
     "target": _target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fastmtl import cascade
 from fastmtl.arms import PRIMARY_ONLY, SELECTION, described
 from fastmtl.evaluation import Difference
 from fastmtl.plan import Json
@@ -91,6 +92,8 @@ def notes(results: Results, selection: Json, choose_on: str) -> list[str]:
             "No validation dataset was given: a part of the primary was held out of the target model and of "
             "fine-tuning, but the method that chose the rows may have learnt from it."
         )
+    if "cascade" in selection:
+        found += cascade.sentences(selection["cascade"])
     return found
 
 

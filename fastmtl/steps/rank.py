@@ -4,8 +4,9 @@ Reads   what the method's own steps left behind and, for a method that reads tex
 Writes  tasks.json      the digests of the auxiliary datasets, in the order of the files
         scores-{i}.npy  float32 [n], higher is better; no NaN
         seen-{i}.npy    bool [n]: the row trained the method
+        cascade.json    where a cascade scored: what it expects of itself (see fastmtl/cascade.py)
 
-The budget is not asked: another one ranks nothing again.
+The budget is not asked, but by a cascade: another one ranks nothing again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmtl import methods
+from fastmtl import cascade, methods
 from fastmtl.methods import Scored, ScoreRequest
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
 
@@ -43,6 +44,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         np.save(workspace.output / f"scores-{index}.npy", each.scores.astype(np.float32))
         np.save(workspace.output / f"seen-{index}.npy", each.seen)
     (workspace.output / "tasks.json").write_text(json.dumps([task.digest for task in auxiliary]))
+    if told := cascade.read(request.inputs):
+        cascade.write(workspace.output, told)
     return {"rows": sum(task.rows for task in auxiliary)}
 
 

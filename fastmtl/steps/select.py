@@ -5,7 +5,8 @@ Writes  selection.parquet  K rows: rank (from 1), dataset (key), row, score; bes
         scores.parquet     every auxiliary row: dataset, row, score, seen, selected
         leaks.parquet      rows that were kept out, and the primary's own such rows: dataset, row, held_row, similarity
         subset.parquet     the chosen rows, ready to train on: dataset, row, rank, score, text_a, text_b, label
-        counts.json        by dataset: rows, seen, leaked, eligible, selected, and the shares of selection and pool
+        counts.json        by dataset: rows, seen, leaked, eligible, selected, and the shares of selection and pool;
+                           where a cascade scored, what that expects of itself
 
 Torch-free.
 """
@@ -24,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fastmtl import selectors
+from fastmtl import cascade, selectors
 from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.errors import BudgetTooLarge
 from fastmtl.methods import Scored
@@ -97,6 +98,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
         "digest": digest(keys, selection),
         "counts": _counts(keys, scored, leaked, eligible, selection),
         "primary_leaks": listed.count(params["primary"]["key"]),
+        **({"cascade": cascade.counted(told, selection.scores)} if (told := cascade.read([ranking])) else {}),
     }
     (workspace.output / "counts.json").write_text(json.dumps(result, indent=1))
     return result

@@ -105,13 +105,23 @@ def test_seconds_and_passes_add_up_and_memory_is_the_largest():
             ],
             100,
         ),
+        # Of a cascade all that is done so that not every row is scored counts: 600 in 1 + 2 + 3 seconds
+        (
+            [
+                record("tokens", seconds=1.0, rows=700),
+                record("sample", seconds=2.0, rows=40),
+                record("cascade", seconds=3.0, rows=100),
+                record("rank", seconds=0.0, rows=600),
+            ],
+            100,
+        ),
         # The same 600 rows are ranked twice where a cheaper method goes before: they are still 600
         ([record("rank", seconds=1.0, rows=600), record("rank", seconds=2.0, rows=600)], 200),
         ([record("select", seconds=1.0)], None),
         ([record("rank", seconds=0.0, rows=600)], None),
         ([], None),
     ],
-    ids=["discriminator", "slice", "nothing scored", "no time", "nothing"],
+    ids=["discriminator", "cascade", "slice", "nothing scored", "no time", "nothing"],
 )
 def test_the_speed_of_scoring_is_in_auxiliary_rows(records, speed):
     assert cost.rows_per_second(records) == speed

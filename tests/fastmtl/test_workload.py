@@ -122,7 +122,9 @@ def test_every_kind_of_step_of_every_method_is_known_here(tmp_path: Path):
     outlook = Outlook({"p": FLAT, "a": FLAT, "b": FLAT, CHOSEN: FLAT})
     known = {"mlm": f"folder:{write_encoder('bert-mlm', tmp_path)}"}
     sliced = {"gradient": {"slice_of": "random", "slice_times": 2}}
-    for method, options in [*((name, {}) for name in methods.names()), ("gradient", sliced)]:
+    cascaded = {"discriminator": {"slice_times": 2, "sample_rows": 20}}
+    more = [("gradient", sliced), ("discriminator", cascaded)]
+    for method, options in [*((name, {}) for name in methods.names()), *more]:
         settings = config("mlm", method=method, options=options, selector="near_duplicates")
         for step in pipeline.plan(settings, tasks, known):
             work = planned(step, outlook)

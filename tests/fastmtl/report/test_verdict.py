@@ -136,6 +136,16 @@ def test_a_report_says_how_far_its_figures_can_be_trusted(wrong, measured_on, to
     assert notes(results({"selection": wrong}, measured_on=measured_on), CLEAN, "primary") == told
 
 
+def test_a_report_says_what_a_cascade_may_have_missed():
+    told = {"budget": 10, "sample": 50, "slice": 150, "of": 1_000, "sought": 4, "held": 3, "recall": 0.75}
+    selection = {**CLEAN, "cascade": {**told, "interval": [0.301, 0.954], "unscored": 1}}
+    first, second = notes(results({"selection": [1, 2, 3]}), selection, "primary")
+    assert first.startswith(
+        "A cascade scored 200 of 1,000 rows in full (20 %); it is expected to hold 75 % (30 to 95 %)"
+    )
+    assert second.startswith("1 of the chosen rows were never scored in full")
+
+
 def test_figures_whose_epoch_was_chosen_on_the_measured_rows_are_called_flattered():
     (told,) = notes(results({"selection": [1, 2, 3]}), CLEAN, "measured")
     assert told.endswith("every metric is flattered.")

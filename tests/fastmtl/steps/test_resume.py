@@ -48,6 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     planned = [
         *pipeline.plan(config("bert", compare=["gradient", "embedding"]), tasks, known),
         *pipeline.plan(config("bert-mlm", method="lm_loss", options=options), tasks, known),
+        *pipeline.plan(config("bert", options={"discriminator": {"slice_times": 2, "sample_rows": 20}}), tasks, known),
     ]
     steps = {step.kind: step for step in reversed(planned)}
     wanted = [steps[kind] for kind in TRAININGS] + [steps[kind] for kind in SCORINGS]
@@ -66,7 +67,7 @@ def with_needs(wanted: Sequence[StepSpec], planned: Sequence[StepSpec]) -> list[
 
 TRAININGS = {"discriminator": 15, "target": 7, "finetune": 6, "warm_up": 8, "adapt_lm": 4}
 """After how many words each is cut off, again and again."""
-SCORINGS = ["score", "embed", "explain", "gradients", "lm_loss"]
+SCORINGS = ["score", "sample", "cascade", "embed", "explain", "gradients", "lm_loss"]
 
 
 @pytest.mark.parametrize(("kind", "words"), TRAININGS.items())
