@@ -31,7 +31,7 @@ from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
 from fastmtl.scoring import score_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import joined, tokenize
+from fastmtl.tokens import joined, read_tokens
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -43,7 +43,6 @@ DIMENSIONS = 50
 """The vectors' first principal components are arranged: the usual way, and much faster."""
 ITERATIONS, EXAGGERATED = 500, 250
 TOLD_EVERY = 10
-TEXTS_AT_ONCE = 8_192
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -62,10 +61,8 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     for task in (primary, *auxiliary):
         dataset = Dataset.open(workspace.datasets[task.digest])
         rows = points["row"].to_numpy()[np.array(points["dataset"].to_pylist(), dtype=object) == task.key]
-        for start in range(0, len(rows), TEXTS_AT_ONCE):
-            text_a, text_b = dataset.texts(rows[start : start + TEXTS_AT_ONCE])
-            tokens.append(tokenize(checkpoint.tokenizer, text_a, text_b, checkpoint.max_length))
-            told.say(f"reading {task.key}", len(points), "rows")
+        reading = told.beside(f"reading {task.key}")
+        tokens.append(read_tokens(dataset, rows, checkpoint.tokenizer, checkpoint.max_length, reading))
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)
     checkpoints = Checkpoints.of(spec, workspace, machine, [model])
     vectors = score_rows(model, joined(tokens), functional.normalize, machine, told, checkpoints)  # [P, H]
