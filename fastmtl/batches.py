@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastmtl.tokens import Rows, Tokens
+from fastmtl.tokens import Rows, Tokens, send
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Batch:
 
     def labels(self, device: str) -> torch.Tensor:
         """Return [B]."""
-        return self.source.labels[torch.from_numpy(self.rows)].to(device)
+        return send(self.source.labels[torch.from_numpy(self.rows)], device)
 
 
 def training_batches(sources: Sequence[TaskRows], batch_size: int, seed: int, epoch: int) -> list[Batch]:

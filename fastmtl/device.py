@@ -14,6 +14,9 @@ from fastmtl.config import Precision
 from fastmtl.errors import InvalidConfig
 from fastmtl.processor import cpuinfo, processor_name
 
+BYTES_A_TOKEN = 2**17
+"""Of a GPU's memory for a token of an inference batch: what an encoder of width 1,024 takes, with room to spare."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -41,10 +44,12 @@ class Machine:
     def tokens_at_once(self) -> int:
         """Tokens of an inference batch.
 
-        On a CPU what one layer makes of 2,048 still lies in its caches, on a GPU the more are told at once the better,
-        to where its arithmetic is the limit (docs/performance.md).
+        On a CPU what one layer makes of 2,048 still lies in its caches. A GPU is busy while Python tells it the next
+        batch only where this one is large (docs/performance.md), as far as its memory holds that.
         """
-        return 2_048 if self.device == "cpu" else 8_192
+        if self.device == "cpu":
+            return 2_048
+        return min(65_536, max(2_048, self.free_bytes // BYTES_A_TOKEN))
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the encoder runs."""

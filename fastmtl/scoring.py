@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,24 @@ from fastmtl.tokens import Rows, Tokens
 PART = "scoring"
 
 
+class Coming(NamedTuple):
+    """What a GPU is still computing, and copies to the processor's memory."""
+
+    values: torch.Tensor
+    """[B, width], to be read once it is `there`."""
+    there: torch.cuda.Event
+
+    @staticmethod
+    def of(values: torch.Tensor) -> Coming:
+        """Begin to fetch values from a GPU."""
+        fetched, there = values.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+        there.record()
+        return Coming(fetched, there)
+
+
 def compute_rows(
     order: InferenceOrder,
-    compute: Callable[[Rows], npt.NDArray[Any]],
+    compute: Callable[[Rows], npt.NDArray[Any] | Coming],
     portion: Portion,
     progress: Progress = silent,
     checkpoints: Checkpoints | None = None,
@@ -34,33 +49,73 @@ def compute_rows(
     is not computed again.
     """
     checkpoints = checkpoints or Checkpoints.none()
-    result: npt.NDArray[Any] | None = None
-    done = 0
+    found = _Found(order, portion)
     if kept := checkpoints.take(PART):
-        result, done = kept.tensors["values"].numpy(), kept.facts["done"]
+        found.values, found.done = kept.tensors["values"].numpy(), kept.facts["done"]
         portion.size = min(portion.size, kept.facts["tokens_at_once"])
-
-    def state() -> State:
-        assert result is not None, "it is kept from the first batch on"
-        return State({"values": torch.from_numpy(result)}, {"done": done, "tokens_at_once": portion.size})
-
-    while done < len(order.rows):
-        rows = order.batch(done, portion.size)
+    begun = found.done
+    while begun < len(order.rows):
+        rows = order.batch(begun, portion.size)
         longest = int(order.lengths[rows[0]])
         try:
             values = compute(rows)
         except (RuntimeError, MemoryError) as error:
             portion.shrink(error, len(rows), len(rows) * longest, longest)
             continue
-        if result is None:
-            result = np.zeros((len(order.rows), values.shape[1]), dtype=values.dtype)
-        result[rows] = values
-        done += len(rows)
-        progress(done, len(order.rows), "rows")
-        checkpoints.keep(PART, state)
-        checkpoints.tick()
+        begun += len(rows)
+        if found.add(rows, values):
+            progress(found.done, len(order.rows), "rows")
+            checkpoints.keep(PART, found.state)
+            checkpoints.tick()
+    if found.settle():
+        progress(found.done, len(order.rows), "rows")
     checkpoints.drop(PART)
-    return result if result is not None else np.empty((0, 0), dtype=np.float32)
+    return found.values if found.values is not None else np.empty((0, 0), dtype=np.float32)
+
+
+class _Found:
+    """What is computed so far; of what a GPU computes the last batch is still coming while the next is begun."""
+
+    def __init__(self, order: InferenceOrder, portion: Portion) -> None:
+        self._order = order
+        self._portion = portion
+        self._coming: tuple[Rows, Coming] | None = None
+        self.values: npt.NDArray[Any] | None = None
+        """[n, width], by the row's number."""
+        self.done = 0
+        """Rows that are there, in the order."""
+
+    def add(self, rows: Rows, values: npt.NDArray[Any] | Coming) -> bool:
+        """Take a batch in; return whether `done` has risen."""
+        before = self.done
+        self.settle()
+        if isinstance(values, Coming):
+            self._coming = rows, values
+        else:
+            self._put(rows, values)
+        return self.done > before
+
+    def settle(self) -> bool:
+        """Wait for the batch that is coming; return whether one was."""
+        if self._coming is None:
+            return False
+        rows, (values, there) = self._coming
+        there.synchronize()
+        self._put(rows, values.numpy())
+        self._coming = None
+        return True
+
+    def state(self) -> State:
+        """Return what another attempt needs to go on."""
+        assert self.values is not None, "it is kept from the first batch on"
+        facts = {"done": self.done, "tokens_at_once": self._portion.size}
+        return State({"values": torch.from_numpy(self.values)}, facts)
+
+    def _put(self, rows: Rows, values: npt.NDArray[Any]) -> None:
+        if self.values is None:
+            self.values = np.zeros((len(self._order.rows), values.shape[1]), dtype=values.dtype)
+        self.values[rows] = values
+        self.done += len(rows)
 
 
 def score_rows(
@@ -80,10 +135,10 @@ def score_rows(
     model.eval().to(machine.device)
     encode = _encode(model, tokens, machine)
 
-    def compute(rows: Rows) -> npt.NDArray[np.float32]:
+    def compute(rows: Rows) -> npt.NDArray[np.float32] | Coming:
         with torch.inference_mode():
-            values: npt.NDArray[np.float32] = read(encode(rows)).float().cpu().numpy()  # [B, width]
-        return values
+            values = read(encode(rows)).float()  # [B, width]
+            return values.numpy() if machine.device == "cpu" else Coming.of(values)
 
     checkpoints = checkpoints or Checkpoints.none()
     portion = portion or Portion(checkpoints.at_once(machine.tokens_at_once), "tokens", progress)

@@ -16,6 +16,7 @@ from fastmtl.batches import Batch, TaskRows, batches_per_epoch, training_batches
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.device import Machine
+from fastmtl.graphs import Graphs
 from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress
@@ -44,7 +45,7 @@ def batch_task_loss(model: MtDnn, features: torch.Tensor, batch: Batch) -> torch
     """Return the loss of the batch's own task: what TO-MTDNN and fine-tuning minimise."""
     task = batch.source.task
     logits = model.task_logits(features, task)
-    return task_loss(model.tasks[task].kind, logits, batch.labels(features.device.type))
+    return task_loss(model.tasks[task].kind, logits, batch.labels(str(features.device)))
 
 
 def train(
@@ -74,10 +75,11 @@ def train(
         portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
         run = Run(model, config.learning_rate, steps, machine, portion, seed)
         run.go_on(checkpoints, progress)
+        reader = Reader(model, config.batch_size, vocabulary.sources, steps, machine)
         for epoch, batches in _epochs(vocabulary.sources, config.batch_size, seed, steps, run.epoch):
             model.train()
             for batch in batches[run.batch :]:
-                run.step(len(batch.rows), _backward(model, batch, loss_of, machine, portion))
+                run.step(len(batch.rows), _backward(model, batch, loss_of, reader, portion))
                 progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
                 checkpoints.tick()
             model.eval()
@@ -100,12 +102,12 @@ def _epochs(
         yield epoch, training_batches(sources, batch_size, seed, epoch)[: steps - epoch * an_epoch]
 
 
-def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, portion: Portion) -> torch.Tensor:
+def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, reader: Reader, portion: Portion) -> torch.Tensor:
     """Lay the gradients of the batch's mean loss down in the model, in parts that fit; return the loss."""
     while True:
         parts = batch.parts(portion.size)
         try:
-            losses = [_backward_of_part(model, part, batch, loss_of, machine) for part in parts]
+            losses = [_backward_of_part(model, part, batch, loss_of, reader) for part in parts]
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             model.zero_grad()
@@ -113,20 +115,44 @@ def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, por
             portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[batch.rows].max()))
 
 
-def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, machine: Machine) -> torch.Tensor:
+def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, reader: Reader) -> torch.Tensor:
     """Add what a part's rows contribute to the gradients of the batch's mean loss; return what to the loss itself."""
-    with machine.autocast():
-        features = _features(model, part, machine)  # [b, H]
-    loss = loss_of(model, features, part)
+    loss = loss_of(model, reader.features(part), part)
     if len(part.rows) < len(batch.rows):
         loss = loss * (len(part.rows) / len(batch.rows))
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 
-def _features(model: MtDnn, batch: Batch, machine: Machine) -> torch.Tensor:
-    """Return [B, H]: rows of like length are padded together, and all of them read at once where the encoder can."""
-    groups, tokens = batch.groups(machine.groups), batch.source.tokens
-    if model.reads_lines:
-        return model.features_of_line(ragged.lay(tokens, groups, model.encoder, machine.device))
-    return torch.cat([model.features(tokens.padded(rows, machine.device)) for rows in groups])
+class Reader:
+    """Reads a batch while the model is trained: by a graph where that pays and the batch has its shape.
+
+    Else rows of like length are padded together, and all of them read at once where the encoder can.
+    """
+
+    def __init__(
+        self, model: MtDnn, batch_size: int, sources: Sequence[TaskRows], steps: int, machine: Machine
+    ) -> None:
+        self._model = model
+        self._machine = machine
+        longest = max((int(each.tokens.lengths.max()) for each in sources if len(each.tokens)), default=0)
+        self._graphs = Graphs(model, batch_size, longest, machine) if Graphs.pay(model, steps, machine) else None
+
+    def features(self, batch: Batch) -> torch.Tensor:
+        """Return [B, H] float32."""
+        if self._graphs and self._graphs.fits(batch):
+            try:
+                return self._graphs.features(batch)
+            except RuntimeError:
+                # What cannot be captured, or not in this memory, is read without; an error of the model comes again.
+                self._graphs = None
+                torch.cuda.empty_cache()
+        with self._machine.autocast():
+            return self._features(batch)
+
+    def _features(self, batch: Batch) -> torch.Tensor:
+        model, machine = self._model, self._machine
+        groups, tokens = batch.groups(machine.groups), batch.source.tokens
+        if model.reads_lines:
+            return model.features_of_line(ragged.lay(tokens, groups, model.encoder, machine.device))
+        return torch.cat([model.features(tokens.padded(rows, machine.device)) for rows in groups])

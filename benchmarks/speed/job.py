@@ -156,7 +156,7 @@ def main() -> None:
     if "published" in took:
         pairs = list(zip(took["published"], took["ours"], strict=True))
         result["ratio"] = {end: kit.spread([other[end] / mine[end] for other, mine in pairs]) for end in ends}
-    kit.write("job" if limit else "job_all_rows", result, given.results)
+    kit.write(f"job_{'part' if limit else 'all'}_{given.device}", result, given.results)
 
 
 if __name__ == "__main__":

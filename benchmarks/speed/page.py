@@ -31,19 +31,21 @@ def tables(results: Mapping[str, Json]) -> dict[str, str]:
 
 
 def scoring(result: Json) -> str:
-    """Return what scoring reached."""
-    speed = result["rows_per_second"]
-    return markdown(
-        ["", "rows/s", "rows scored"],
-        [
-            ["published loop", told(speed["published"]), f"{result['rows']['published']:,}"],
-            ["ours", told(speed["ours"]), f"{result['rows']['ours']:,}"],
-            ["**ratio**", f"**{told(result['ratio'])}**", ""],
-            ["rank correlation with float32, least column", f"{result['rank_correlation_with_fp32']:.5f}", ""],
-            ["bf16 product of matrices, GFLOP/s", told(result["bf16_matmul_gflops"]), ""],
-            ["share of that rate on real tokens", told(result["share_of_matmul_rate"]), ""],
-        ],
-    )
+    """Return what scoring reached; an older result does not tell scoring with its tokens made apart."""
+    speed, made = result["rows_per_second"], "ours, tokens made"
+    rows = [
+        ["published loop", told(speed["published"]), f"{result['rows']['published']:,}"],
+        ["ours", told(speed["ours"]), f"{result['rows']['ours']:,}"],
+        *([["ours, where the tokens are made", told(speed[made]), ""]] if made in speed else []),
+        ["**ratio**", f"**{told(result['ratio'])}**", ""],
+        ["rank correlation with float32, least column", f"{result['rank_correlation_with_fp32']:.5f}", ""],
+        ["bf16 product of matrices, GFLOP/s", told(result["bf16_matmul_gflops"]), ""],
+        ["share of that rate on real tokens", told(result["share_of_matmul_rate"]), ""],
+    ]
+    if made in speed:
+        share = told(result["share_of_matmul_rate_tokens_made"])
+        rows.append(["share of that rate where the tokens are made", share, ""])
+    return markdown(["", "rows/s", "rows scored"], rows)
 
 
 def training(result: Json) -> str:
@@ -71,6 +73,30 @@ def job(result: Json) -> str:
         for side in ("published", "ours")
     ]
     return markdown(["", "published, s", "ours, s", "ratio"], rows)
+
+
+def cascade(result: Json) -> str:
+    """Return what a cascade costs and finds, beside scoring everything."""
+    rows = []
+    for each in result["found"]:
+        took = [f"{sum(each['seconds'][side].values()):.1f}" for side in ("everything", "cascade")]
+        low, high = each["told"]["interval"]
+        said = f"{each['told']['recall']:.3f} ({low:.2f} to {high:.2f})"
+        rows.append(
+            [each["primary"], str(each["slice_times"]), *took, f"{each['ratio']:.2f}", f"{each['overlap']:.3f}", said]
+        )
+    head = ["primary", "slice, budgets", "everything, s", "cascade, s", "ratio", "overlap", "recall that it tells"]
+    return markdown(head, rows)
+
+
+def growth(result: Json) -> str:
+    """Return how cost grows."""
+    rows = [
+        [name, ", ".join(f"{size:,}" for size in curve["sizes"]), ", ".join(f"{took:.3g}" for took in curve["seconds"])]
+        + [f"{curve['exponent']:.2f}"]
+        for name, curve in result["curves"].items()
+    ]
+    return markdown(["what grows", "sizes", "seconds", "exponent"], rows)
 
 
 def top(result: Json) -> str:
@@ -104,8 +130,17 @@ def tokenising(result: Json) -> str:
 
 TABLES: dict[str, Callable[[Json], str]] = {
     "scoring_cpu_384": scoring,
+    "scoring_cuda_384": scoring,
+    "scoring_cuda_768": scoring,
     "training_cpu_384": training,
-    "job": job,
+    "training_cuda_384": training,
+    "training_cuda_768": training,
+    "job_part_cpu": job,
+    "job_all_cuda": job,
+    "cascade_cpu": cascade,
+    "cascade_cuda": cascade,
+    "growth_cpu_384": growth,
+    "growth_cuda_384": growth,
     "top": top,
     "requests": requests,
     "tokenising": tokenising,
