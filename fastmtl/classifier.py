@@ -5,8 +5,9 @@
 Our head is one linear layer on the row vector; theirs stands behind a layer that ours has not. Where the row vector is
 the pooler's, the two are the same. Where it is the first token's, their layer is made to change nothing: the identity,
 scaled so that tanh is straight within a float's rounding, or moved to where relu and gelu are. Where it is the mean
-over tokens none of their classes computes it, and that is refused, not approximated. So is whatever does not give the
-same logits when it is tried, which every export is.
+over tokens, or the encoder's class has other layers there, none of their classes computes it: then a class of ours
+goes along as a file (`fastmtl/modeling_fastmtl.py`), and loading takes `trust_remote_code=True`. Every export is tried,
+and refused where it does not give the same logits.
 
 Letters: B rows · L tokens · H hidden width · C outputs.
 """
@@ -25,6 +26,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from fastmtl.errors import FastMTLError
 from fastmtl.model import MODEL_FILE, MtDnn, Task, load_model
+from fastmtl.modeling_fastmtl import FastMTLConfig, FastMTLForSequenceClassification
 
 PRIMARY = 0
 """The primary's place among the model's tasks."""
@@ -98,18 +100,11 @@ def export(model_folder: Path | str, target: Path | str) -> Path:
 
 
 def _converted(model: MtDnn) -> PreTrainedModel:
-    """Return the network in transformers' class. Raises CannotExport where there is none."""
-    task, kind = model.tasks[PRIMARY], str(model.encoder.config.model_type)
-    layers = CLASSES.get(kind)
-    if model.pooling == "mean":
-        raise CannotExport(
-            "this model averages the vectors of all tokens (encoder.pooling: mean), which no class of transformers "
-            "does before a head: load it with fastmtl.model.load_model, or run the job with "
-            '"encoder": {"pooling": "first"}'
-        )
-    if layers is None:
-        told = f"models of type {kind!r} have other layers before their head; known: {', '.join(CLASSES)}"
-        raise CannotExport(f"{told}. Load it with fastmtl.model.load_model")
+    """Return the network in transformers' class, or where there is none in ours."""
+    task = model.tasks[PRIMARY]
+    layers = CLASSES.get(str(model.encoder.config.model_type))
+    if model.pooling == "mean" or layers is None:
+        return _with_code(model, task)
     config = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
     config.update(_labels(task))
     made: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
@@ -121,6 +116,27 @@ def _converted(model: MtDnn) -> PreTrainedModel:
     made.load_state_dict({name: value for name, value in weights.items() if name in made.state_dict()})
     made.train(mode=False)
     return made
+
+
+def _with_code(model: MtDnn, task: Task) -> PreTrainedModel:
+    """Return the network in the class whose code goes along. Raises CannotExport for an untried pooling."""
+    if model.pooling == "pooler":
+        raise CannotExport(f"models of type {model.encoder.config.model_type!r} have a pooler of their own kind")
+    config = FastMTLConfig(encoder=model.encoder.config.to_dict(), pooling=model.pooling, **_labels(task))
+    made = FastMTLForSequenceClassification(config)
+    weight, bias = _scaled_head(model, task)
+    made.encoder.load_state_dict(model.encoder.state_dict())
+    made.classifier.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+    made.train(mode=False)
+    return made
+
+
+def _scaled_head(model: MtDnn, task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the head's weights in float64, [C, H] and [C]; a regression's give the user's units."""
+    head = model.heads[PRIMARY]
+    assert isinstance(head, nn.Linear)
+    weight, bias = head.weight.detach().double(), head.bias.detach().double()
+    return (weight, bias) if task.classes else (weight * task.std, bias * task.std + task.mean)
 
 
 def _labels(task: Task) -> dict[str, object]:
@@ -135,11 +151,7 @@ def _labels(task: Task) -> dict[str, object]:
 
 def _head(model: MtDnn, task: Task, layers: Layers) -> dict[str, torch.Tensor]:
     """Return the weights of the layer before the head and of the head."""
-    head = model.heads[PRIMARY]
-    assert isinstance(head, nn.Linear)
-    weight, bias = head.weight.detach().double(), head.bias.detach().double()  # [C, H], [C]
-    if not task.classes:
-        weight, bias = weight * task.std, bias * task.std + task.mean
+    weight, bias = _scaled_head(model, task)
     if model.pooling == "pooler":
         dense = model.encoder.get_submodule("pooler.dense")
         assert isinstance(dense, nn.Linear)

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import ENCODERS, write_encoder
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, ElectraConfig, ElectraModel, RobertaModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ElectraConfig,
+    ElectraModel,
+    RobertaModel,
+    dynamic_module_utils,
+)
 
 from fastmtl import classifier
 from fastmtl.classifier import CannotExport, export
@@ -59,9 +66,10 @@ def ours(folder: Path, task: Task) -> torch.Tensor:
     return outputs if task.classes else outputs * task.std + task.mean
 
 
-def theirs(folder: Path) -> torch.Tensor:
+def theirs(folder: Path, **options: bool) -> torch.Tensor:
     """As a user does it who has never heard of us."""
-    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, **options)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer(FIRST, SECOND, truncation=True, padding=True, return_tensors="pt")
     with torch.inference_mode():
         return model(**inputs).logits
@@ -87,21 +95,23 @@ def test_labels_and_the_length_of_rows_come_along(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "pooling", "told"),
-    [
-        ("bert", "mean", r"averages the vectors of all tokens .* no class of transformers does"),
-        (
-            "modernbert",
-            "first",
-            "models of type 'modernbert' have other layers before their head; known: bert, rob",
-        ),
-    ],
+    ("encoder", "pooling"), [("bert", "mean"), ("distilbert", "mean"), ("roberta", "mean"), ("modernbert", "first")]
 )
-def test_what_would_not_be_the_same_is_refused(tmp_path: Path, encoder: str, pooling: Pooling, told: str):
-    folder = saved(tmp_path, encoder, pooling, CLASSES)
-    with pytest.raises(CannotExport, match=told):
-        export(folder, tmp_path / "exported")
-    assert not (tmp_path / "exported").exists()
+@pytest.mark.parametrize("task", [CLASSES, VALUE], ids=["classes", "value"])
+def test_what_no_class_of_transformers_computes_comes_with_code_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str, pooling: Pooling, task: Task
+):
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = saved(tmp_path, encoder, pooling, task)
+    exported = export(folder, tmp_path / "exported")
+    assert {"config.json", "model.safetensors", "modeling_fastmtl.py"} <= {each.name for each in exported.iterdir()}
+    torch.testing.assert_close(theirs(exported, trust_remote_code=True), ours(folder, task), rtol=2e-5, atol=2e-5)
+
+
+def test_code_that_comes_along_is_not_run_unless_that_is_asked_for(tmp_path: Path):
+    exported = export(saved(tmp_path, "bert", "mean", CLASSES), tmp_path / "exported")
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        AutoModelForSequenceClassification.from_pretrained(exported, trust_remote_code=False)
 
 
 def test_a_conversion_that_gives_other_outputs_is_found_and_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
