@@ -65,7 +65,7 @@ def migrate() -> None:
     from app.db import Database
     from app.settings import Settings
 
-    Database(Settings().database).migrate()
+    Database.of(Settings()).migrate()
 
 
 @app.command()

@@ -159,7 +159,7 @@ class Operator:
 def _database(settings: Settings) -> Iterator[Database]:
     """Open the database, its tables up to date: the service need not have run before."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database)
+    database = Database.of(settings)
     try:
         database.migrate()
         yield database

@@ -49,7 +49,7 @@ class State:
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database(settings.database), Storage(settings.storage, settings.spare_bytes)
+    database, storage = Database.of(settings), Storage(settings.storage, settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None

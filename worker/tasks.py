@@ -58,7 +58,7 @@ class Worker:
         self._tracing = tracing or start_tracing(settings, "worker")
         self._metrics = WorkerMetrics(self.registry)
         self._roll = Roll(settings)
-        self._database = Database(settings.database)
+        self._database = Database.of(settings)
         self._jobs = Jobs(self._database, Queue(settings, self._tracing.carry), settings)
         self._storage = Storage(settings.storage)
         self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)

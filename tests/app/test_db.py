@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from app.db import Database
 from app.models import Job, JobStep, Tenant
+from app.settings import Settings
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -73,6 +75,14 @@ def test_a_process_that_stands_still_in_a_transaction_keeps_its_locks_for_a_whil
         awake.execute(lock)
     still.close()
     other.close()
+
+
+@pytest.mark.parametrize(("lease", "silence"), [(3.0, "1s"), (30.0, "10s"), (600.0, "10s")])
+def test_a_transaction_that_stands_still_is_over_before_a_lease_is(postgres_url: str, lease: float, silence: str):
+    database = Database.of(Settings(database_url=SecretStr(postgres_url), lease_seconds=lease, heartbeat_seconds=1))
+    with database.transaction() as session:
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == silence
+    database.close()
 
 
 def test_reading_writes_nothing(database: Database):
