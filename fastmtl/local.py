@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fastmtl import encoders, pipeline
 from fastmtl.artifacts import Cache
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import Columns, Dataset, Summary, convert
+from fastmtl.datasets import Columns, Dataset, Summary
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
 

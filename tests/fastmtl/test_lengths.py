@@ -12,7 +12,7 @@ from fastmtl.summary import Lengths, Statistics
 
 
 def summary(characters: list[int]) -> Lengths:
-    statistics = Statistics(pair=False)
+    statistics = Statistics()
     for row, count in enumerate(characters):
         statistics.add(row, "x" * count, None, "a")
     return statistics.lengths()
