@@ -78,14 +78,16 @@ class Dataset:
     classes: tuple[str, ...]
     """Names by class index; empty for a regression."""
     pair: bool
+    tokens: Path | None = None
+    """Folder where tokens of its rows are kept (fastmtl/kept_tokens.py); None where they are not."""
 
     @staticmethod
-    def open(path: Path) -> Dataset:
+    def open(path: Path, tokens: Path | None = None) -> Dataset:
         """Open a file that `convert` wrote."""
         with pq.ParquetFile(path) as file:
             about = json.loads(file.schema_arrow.metadata[METADATA])
             return Dataset(
-                path, file.metadata.num_rows, TaskKind(about["kind"]), tuple(about["classes"]), about["pair"]
+                path, file.metadata.num_rows, TaskKind(about["kind"]), tuple(about["classes"]), about["pair"], tokens
             )
 
     def texts(self, rows: npt.NDArray[np.int64] | None = None) -> tuple[list[str], list[str] | None]:

@@ -24,6 +24,8 @@ from fastmtl.raw import Block, Limits, RawRow, Table, check_header
 
 KINDS = {str: pa.string(), bool: pa.bool_(), int: pa.float64(), float: pa.float64()}
 """What a column is read as, by what its first cell holds: Python, too, takes 1 and 1.0 for the same label."""
+EXACT = 2.0**53
+"""Integers below it are floats of the same value."""
 
 
 def open_json_lines(path: Path, limits: Limits) -> Table:
@@ -93,11 +95,11 @@ def _is_object_a_line(data: bytes, lines: int) -> bool:
 
 
 def _is_plain(table: pa.Table) -> bool:
-    """Whether numbers are those that Python reads: not too large, and none is -0, which as an integer is 0."""
+    """Whether numbers are those that Python reads: none so large that as an integer it has more digits, and no -0."""
     for column in table.columns:
         if pa.types.is_floating(column.type):
             values = column.to_numpy()
-            known = values[np.isfinite(values)]
+            known = values[np.abs(values) < EXACT]  # null is NaN
             if len(known) + column.null_count < len(values) or np.any(np.signbit(known) & (known == 0)):
                 return False
     return True

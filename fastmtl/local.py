@@ -120,7 +120,8 @@ def run_steps(
         else:
             with kept.writing() as folder:
                 inputs = {need: folders[need] for need in step.needs}
-                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step)))
+                tokens = {digest: kept.tokens / digest for digest in datasets}
+                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step), tokens=tokens))
                 found = kept.keep(folder, step.fingerprint, result), result
         folders[step.fingerprint], results[step.fingerprint] = found
     return folders, results, tuple(reused)

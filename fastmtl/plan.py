@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from fastmtl.datasets import Dataset
 from fastmtl.keeping import Keeping
 
 Json = dict[str, Any]
@@ -100,6 +101,12 @@ class Workspace:
     progress: Progress
     keeping: Keeping | None = None
     """None where nobody would go on."""
+    tokens: Mapping[str, Path] = field(default_factory=dict)
+    """Folders where tokens of a dataset's rows are kept, by digest; of one that is not there they are not kept."""
+
+    def dataset(self, digest: str) -> Dataset:
+        """Open a dataset."""
+        return Dataset.open(self.datasets[digest], self.tokens.get(digest))
 
 
 TRAINING_COST = 3

@@ -41,7 +41,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
     drawn = draw_tasks(
-        spec.datasets, workspace.datasets, config.rows_per_task, params["seed"], checkpoint, told.beside("reading")
+        spec.datasets, workspace.dataset, config.rows_per_task, params["seed"], checkpoint, told.beside("reading")
     )
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=True)
     model.initialise_heads(params["seed"])

@@ -44,7 +44,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     pieces = _pieces(params, others)
     told = Standing(workspace.progress)
     sources = [
-        _read(adapted, digest, rows, workspace.datasets[digest], told.beside("reading")) for digest, rows in pieces
+        _read(adapted, digest, rows, workspace.dataset(digest), told.beside("reading")) for digest, rows in pieces
     ]
     projection = Projection(
         [adapter.size for adapter in adapted.adapters], params["dimensions"], params["seed"], machine.device
@@ -67,8 +67,8 @@ def _pieces(params: Json, others: Sequence[Path]) -> list[tuple[str, Rows]]:
     return sliced.part(folder, *params["slice"])
 
 
-def _read(adapted: Adapted, digest: str, rows: Rows, path: Path, progress: Progress) -> TaskRows:
+def _read(adapted: Adapted, digest: str, rows: Rows, dataset: Dataset, progress: Progress) -> TaskRows:
     """Read rows of a dataset with their labels."""
     index = [task.digest for task in adapted.model.tasks].index(digest)
     task = adapted.model.tasks[index]
-    return read_task(index, task, Dataset.open(path), rows, adapted.tokenizer, adapted.max_length, progress)
+    return read_task(index, task, dataset, rows, adapted.tokenizer, adapted.max_length, progress)

@@ -213,7 +213,7 @@ def _write_subset(workspace: Workspace, auxiliary: Sequence[TaskRef], selection:
     """Write the chosen rows with their texts and labels, dataset by dataset, rows rising."""
     with pq.ParquetWriter(workspace.output / "subset.parquet", SUBSET, compression="zstd") as writer:
         for index, task in enumerate(auxiliary):
-            dataset = Dataset.open(workspace.datasets[task.digest])
+            dataset = workspace.dataset(task.digest)
             for ranks in _pieces(selection, index):
                 rows = selection.rows[ranks]
                 text_a, text_b = dataset.texts(rows)

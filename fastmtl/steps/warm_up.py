@@ -40,7 +40,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
     drawn = draw_tasks(
-        spec.datasets, workspace.datasets, params["rows_per_task"], params["seed"], checkpoint, told.beside("reading")
+        spec.datasets, workspace.dataset, params["rows_per_task"], params["seed"], checkpoint, told.beside("reading")
     )
     adapt(checkpoint.encoder, params["seed"])
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=False)

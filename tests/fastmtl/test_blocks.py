@@ -96,7 +96,25 @@ def test_rows_that_were_written_as_csv_are_read_the_same(tmp_path, rows, quoting
 VALUES = st.one_of(
     st.text(st.sampled_from(list('ab \n"\\é\ud800\udc00\0\U0001f600')), max_size=14),
     st.sampled_from(
-        ["a", "b", 1, 0, 1.0, -0.0, 0.5, 2**60, 2**60 + 1, 10**400, True, None, float("nan"), [1], {"a": 1}]
+        [
+            "a",
+            "b",
+            1,
+            0,
+            1.0,
+            -0.0,
+            0.5,
+            2**60,
+            2**60 + 1,
+            10**16,
+            10**400,
+            "a" * 17,
+            True,
+            None,
+            float("nan"),
+            [1],
+            {"a": 1},
+        ]
     ),
 )
 MANY_DIGITS = '{"text": "b", "label": 0, "more": ' + "9" * 5000 + "}"
@@ -117,7 +135,7 @@ LINES = st.one_of(
 @example(lines=['{"text": "a", "label": 1}{"text": "b", "label": 0}', ""], end="\n", last=True)
 def test_anything_like_lines_of_json_is_read_the_same(tmp_path, lines, end, last):
     content = (end.join(lines) + end * last).encode(errors="surrogatepass")
-    first, *others = both(tmp_path, content, Limits(max_text_chars=12, max_label_chars=6), file_format=JSONL)
+    first, *others = both(tmp_path, content, Limits(max_text_chars=12, max_label_chars=16), file_format=JSONL)
     assert others == [first] * len(others)
 
 
