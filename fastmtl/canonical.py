@@ -21,7 +21,7 @@ from fastmtl.formats import FileFormat, sniff
 from fastmtl.labels import Labels
 from fastmtl.raw import Limits, Table
 from fastmtl.readers import open_table
-from fastmtl.summary import Statistics
+from fastmtl.tally import Statistics
 
 __all__ = ["Limits", "convert"]
 

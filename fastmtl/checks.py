@@ -15,7 +15,7 @@ from fastmtl.columns import Columns
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.labels import Label, Labels
 from fastmtl.raw import Block, Limits, RawRow, Table, not_storable
-from fastmtl.summary import Statistics
+from fastmtl.tally import Statistics
 
 MAX_PROBLEMS = 20
 AT_ONCE_ROWS, AT_ONCE_CHARS = 8_192, 2**20

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from fastmtl.columns import Columns
 from fastmtl.formats import FileFormat
 from fastmtl.labels import LabelCount
+from fastmtl.plan import Workspace
 from fastmtl.summary import Example, Lengths
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Lengths",
     "Summary",
     "TaskKind",
+    "dataset_of",
 ]
 
 GROUP_ROWS = 8_192
@@ -127,6 +129,11 @@ class Dataset:
         table = pa.concat_tables(parts)
         order = np.argsort(groups, kind="stable")
         return table if np.all(order[:-1] < order[1:]) else table.take(pa.array(np.argsort(order)))
+
+
+def dataset_of(workspace: Workspace, digest: str) -> Dataset:
+    """Open one of the datasets that a step is given."""
+    return Dataset.open(workspace.datasets[digest], workspace.tokens.get(digest))
 
 
 def _starts(file: pq.ParquetFile) -> npt.NDArray[np.int64]:

@@ -44,10 +44,14 @@ class Part(NamedTuple):
     @staticmethod
     def open(folder: Path) -> Part:
         """Open one that was kept. Raises OSError, EOFError or ValueError where it is damaged."""
-        part = Part(np.load(folder / "rows.npy"), stored.opened(folder))
+        part = Part(np.load(folder / "rows.npy", mmap_mode="r"), stored.opened(folder))
         if not 0 < len(part.rows) == len(part.tokens):
             raise ValueError(f"{folder} holds {len(part.tokens):,} rows, not {len(part.rows):,}")
         return part
+
+    def may_hold(self, rows: Rows) -> bool:
+        """Whether any of some rows may be among these; what cannot be is not read from disk."""
+        return bool(len(rows)) and bool(self.rows[0] <= rows.max()) and bool(rows.min() <= self.rows[-1])
 
 
 @dataclass
@@ -75,7 +79,8 @@ class KeptTokens:
         """Return which of the rows are not kept, rising, each once."""
         wanted = np.unique(rows)
         for part in self.parts:
-            wanted = wanted[~np.isin(wanted, part.rows, assume_unique=True)]
+            if part.may_hold(wanted):
+                wanted = wanted[~np.isin(wanted, part.rows, assume_unique=True)]
         return wanted
 
     def add(self, rows: Rows, tokens: Tokens) -> None:
@@ -89,6 +94,8 @@ class KeptTokens:
         lengths, sources = np.zeros(len(rows), dtype=np.int64), np.full(len(rows), -1)
         places = np.zeros(len(rows), dtype=np.int64)
         for index, part in enumerate(self.parts):
+            if not part.may_hold(rows):
+                continue
             found = np.minimum(np.searchsorted(part.rows, rows), len(part.rows) - 1)
             new = (part.rows[found] == rows) & (sources < 0)
             sources[new], places[new] = index, found[new]
@@ -99,6 +106,8 @@ class KeptTokens:
         types = None if first.types is None else np.empty(offsets[-1], dtype=np.uint8)
         for index, part in enumerate(self.parts):
             mine = np.flatnonzero(sources == index)
+            if not len(mine):
+                continue
             taken = stored.taken(part.tokens, places[mine])
             target = np.repeat(offsets[mine] - taken.offsets[:-1], lengths[mine]) + np.arange(len(taken.ids))
             ids[target] = taken.ids

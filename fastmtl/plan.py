@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastmtl.datasets import Dataset
 from fastmtl.keeping import Keeping
 
 Json = dict[str, Any]
@@ -103,10 +102,6 @@ class Workspace:
     """None where nobody would go on."""
     tokens: Mapping[str, Path] = field(default_factory=dict)
     """Folders where tokens of a dataset's rows are kept, by digest; of one that is not there they are not kept."""
-
-    def dataset(self, digest: str) -> Dataset:
-        """Open a dataset."""
-        return Dataset.open(self.datasets[digest], self.tokens.get(digest))
 
 
 TRAINING_COST = 3

@@ -20,7 +20,7 @@ from fastmtl import device, memory
 from fastmtl.adapters import ABOUT_FILE, GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
 from fastmtl.batches import TaskRows
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import Dataset, dataset_of
 from fastmtl.examples import read_task
 from fastmtl.methods.gradient import GRADIENTS_FILE
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders
@@ -44,7 +44,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     pieces = _pieces(params, others)
     told = Standing(workspace.progress)
     sources = [
-        _read(adapted, digest, rows, workspace.dataset(digest), told.beside("reading")) for digest, rows in pieces
+        _read(adapted, digest, rows, dataset_of(workspace, digest), told.beside("reading")) for digest, rows in pieces
     ]
     projection = Projection(
         [adapter.size for adapter in adapted.adapters], params["dimensions"], params["seed"], machine.device

@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 from fastmtl import device, memory
 from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints
+from fastmtl.datasets import dataset_of
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
@@ -51,7 +52,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     models = (model, load_masked_lm(adapted / "model", max_length).model)
     reading = told.beside("reading")
     parts = [
-        (digest, read_span(workspace.dataset(digest), start, stop, tokenizer, max_length, reading))
+        (digest, read_span(dataset_of(workspace, digest), start, stop, tokenizer, max_length, reading))
         for digest, start, stop in params["pieces"]
     ]
     tokens = joined([part for _, part in parts])

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
@@ -59,7 +60,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     points = draw(chosen / "scores.parquet", primary, auxiliary, params["points"], params["seed"])
     tokens = []
     for task in (primary, *auxiliary):
-        dataset = workspace.dataset(task.digest)
+        dataset = dataset_of(workspace, task.digest)
         rows = points["row"].to_numpy()[np.array(points["dataset"].to_pylist(), dtype=object) == task.key]
         reading = told.beside(f"reading {task.key}")
         tokens.append(read_tokens(dataset, rows, checkpoint.tokenizer, checkpoint.max_length, reading))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 
 from fastmtl import stored
+from fastmtl.datasets import dataset_of
 from fastmtl.model import MODEL_FILE, load_tokenizer
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.reading import read_span
@@ -26,7 +27,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Counted(workspace.progress, sum(stop - start for _, start, stop in spec.params["pieces"]))
     parts = []
     for digest, start, stop in spec.params["pieces"]:
-        parts.append(read_span(workspace.dataset(digest), start, stop, tokenizer, max_length))
+        parts.append(read_span(dataset_of(workspace, digest), start, stop, tokenizer, max_length))
         told.add(stop - start)
     tokens = joined(parts)
     stored.write(workspace.output, tokens)

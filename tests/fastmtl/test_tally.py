@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmtl.summary import EXAMPLE_CHARS, EXAMPLES, Example, Statistics
+from fastmtl.summary import Example
+from fastmtl.tally import EXAMPLE_CHARS, EXAMPLES, Statistics
 
 
 def noted(rows):
