@@ -29,6 +29,8 @@ from fastmtl.tokens import Rows, Tokens
 VERSION = 1
 KEYS = 2
 """Of so many tokenizers and lengths tokens are kept for a dataset, the last used."""
+SPARE_BYTES = 2**30
+"""With less room than this on the disk nothing is kept: uploads and results need it more."""
 UNFINISHED = ".writing-"
 LEFT_SECONDS = 3_600.0
 """What is still unfinished after so long was left by a process that is gone."""
@@ -68,7 +70,8 @@ class KeptTokens:
             return None
         key = folder / f"{_identity(tokenizer)[:32]}-{max_length}"
         try:
-            key.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)  # not what it stands in: that may have been deleted with the dataset
+            key.mkdir(exist_ok=True)
             os.utime(key)
             _remove_unused(folder)
             return KeptTokens(key, [part for path in sorted(key.iterdir()) if (part := _part(path))])
@@ -116,6 +119,8 @@ class KeptTokens:
         return Tokens(ids, types, offsets, first.pad_id)
 
     def _write(self, rows: Rows, tokens: Tokens) -> None:
+        if shutil.disk_usage(self.folder).free < SPARE_BYTES + 2 * tokens.ids.nbytes:
+            return
         folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.folder))
         try:
             np.save(folder / "rows.npy", rows)

@@ -110,6 +110,7 @@ def run_steps(
     from fastmtl.device import choose_device  # here: listing and planning need no torch
 
     device = choose_device(device)
+    kept.tokens.mkdir(exist_ok=True)
     folders: dict[str, Path] = {}
     results: dict[str, Json] = {}
     reused = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,19 @@ def test_rows_are_read_where_nothing_can_be_written(dataset, tokenizer, monkeypa
     rows = np.array([4, 2])
     assert same(read_tokens(dataset, rows, tokenizer, 12), dataset, rows, tokenizer, 12)
     assert list(dataset.tokens.glob("*/*")) == []
+
+
+def test_nothing_is_kept_where_the_disk_is_nearly_full(dataset, tokenizer, monkeypatch):
+    monkeypatch.setattr(kept_tokens, "SPARE_BYTES", 2**60)
+    rows = np.array([4, 2])
+    assert same(read_tokens(dataset, rows, tokenizer, 12), dataset, rows, tokenizer, 12)
+    assert list(dataset.tokens.glob("*/*")) == []
+
+
+def test_the_folder_of_a_dataset_that_was_deleted_is_not_made_again(dataset, tokenizer, tmp_path):
+    gone = replace(dataset, tokens=tmp_path / "gone" / "tokens")
+    assert len(read_span(gone, 0, 5, tokenizer, 12)) == 5
+    assert not (tmp_path / "gone").exists()
 
 
 def test_tokens_go_with_their_folder(dataset, tokenizer, tokenized):
