@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fastmtl.datasets import Columns, Dataset, TaskKind, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import Columns, Dataset, TaskKind
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 GLUE = "nyu-mll/glue"

@@ -11,16 +11,14 @@ import math
 import threading
 import time
 import zlib
+from importlib import import_module
 from urllib.parse import urlsplit
 
-import redis
 import structlog
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from app.errors import RateLimited
 from app.settings import Settings
@@ -105,8 +103,5 @@ def _shared(settings: Settings) -> MovingWindowRateLimiter | None:
     url = settings.broker_url.get_secret_value() if settings.broker_url else ""
     if urlsplit(url).scheme not in ("redis", "rediss"):
         return None
-    pool = redis.ConnectionPool.from_url(
-        url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0)
-    )
-    storage = RedisStorage(url, connection_pool=pool, key_prefix="fastmtl:rate", wrap_exceptions=True)
-    return MovingWindowRateLimiter(storage)
+    shared: MovingWindowRateLimiter = import_module("app.redis_limits").limiter(url, ANSWER_SECONDS)
+    return shared

@@ -28,8 +28,8 @@ import torch
 
 from fastmtl import cost
 from fastmtl.artifacts import sha256
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import convert
 from fastmtl.device import describe
 from fastmtl.local import select_rows
 from fastmtl.methods import draw_rows, get, names

@@ -55,6 +55,8 @@ class Cache:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.tokens = root / "tokens"
+        """Where tokens of datasets are kept, a folder each (fastmtl/kept_tokens.py)."""
         root.mkdir(parents=True, exist_ok=True)
 
     def find(self, fingerprint: str) -> tuple[Path, Json] | None:

@@ -21,7 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastmtl.datasets import Columns, FileFormat, TaskKind, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import Columns, FileFormat, TaskKind
 from fastmtl.errors import InvalidDataset
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

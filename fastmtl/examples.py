@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.methods import draw_rows
 from fastmtl.model import Checkpoint, Task
 from fastmtl.plan import Progress, silent
-from fastmtl.tokens import Rows, read_tokens
+from fastmtl.reading import read_tokens
+from fastmtl.tokens import Rows
 
 
 def describe_task(digest: str, dataset: Dataset, rows: Rows) -> Task:
@@ -53,14 +54,14 @@ class Drawn:
 
 def draw_tasks(
     digests: Sequence[str],
-    paths: Mapping[str, Path],
+    opened: Callable[[str], Dataset],
     rows_per_task: int,
     seed: int,
     checkpoint: Checkpoint,
     progress: Progress = silent,
 ) -> Drawn:
-    """Draw and read min(rows_per_task, n) rows of each task."""
-    datasets = [Dataset.open(paths[digest]) for digest in digests]
+    """Draw and read min(rows_per_task, n) rows of each task; `opened` gives a dataset by its digest."""
+    datasets = [opened(digest) for digest in digests]
     drawn = [
         draw_rows(digest, dataset.rows, rows_per_task, seed) for digest, dataset in zip(digests, datasets, strict=True)
     ]

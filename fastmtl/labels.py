@@ -20,6 +20,14 @@ class LabelCount(NamedTuple):
     rows: int
 
 
+class Label(NamedTuple):
+    """A label as it is kept."""
+
+    text: str
+    number: float | None
+    """None where it is none."""
+
+
 class Labels:
     """Learns the labels of a file, a row at a time."""
 
@@ -33,6 +41,14 @@ class Labels:
 
     def add(self, value: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - whatever the file held
         """Take note of a label; return (its text, None), or (None, what is wrong with it)."""
+        label, wrong = self.read(value)
+        if label is None:
+            return None, wrong
+        self.note(label)
+        return label.text, None
+
+    def read(self, value: Any) -> tuple[Label | None, str | None]:  # noqa: ANN401 - whatever the file held
+        """Return (the label, None), or (None, what is wrong with it)."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None, "the label is missing"
         if not isinstance(value, (str, int, float)):
@@ -42,9 +58,18 @@ class Labels:
             return None, f"the label is {cut(str(value), 40)}, and a finite number or a class is needed"
         if number is None and self._regression:
             return None, f"the label {_short(value)} is not a number, and this is a regression"
-        text = _text(value, number)
-        self._note(text, number)
-        return text, None
+        return Label(_text(value, number), number), None
+
+    def note(self, label: Label, times: int = 1) -> None:
+        """Take note of a label that stands in so many rows."""
+        text, number = label
+        if text in self._counts or len(self._counts) <= self._max:
+            self._counts[text] = self._counts.get(text, 0) + times
+        if number is None:
+            self._numbers = False
+            return
+        self._integers = self._integers and number.is_integer()
+        self._low, self._high = min(self._low, number), max(self._high, number)
 
     def settle(self, regression: bool | None) -> tuple[bool, tuple[str, ...]]:
         """Return whether the labels are numbers to be predicted, and what the user should know of that guess.
@@ -90,15 +115,6 @@ class Labels:
     def range(self) -> tuple[float, float]:
         """Return the lowest and the highest label of a regression."""
         return self._low, self._high
-
-    def _note(self, text: str, number: float | None) -> None:
-        if text in self._counts or len(self._counts) <= self._max:
-            self._counts[text] = self._counts.get(text, 0) + 1
-        if number is None:
-            self._numbers = False
-            return
-        self._integers = self._integers and number.is_integer()
-        self._low, self._high = min(self._low, number), max(self._high, number)
 
 
 def _number(value: str | int | float) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from fastmtl.errors import InvalidDataset, Problem
 
@@ -10,18 +10,38 @@ BOM = b"\xef\xbb\xbf"
 BLANK_PER_ROW = 10
 
 
+class Place(NamedTuple):
+    """Where a row begins: what stands before it in the file."""
+
+    offset: int = 0
+    """In bytes."""
+    lines: int = 0
+    filled: int = 0
+    """Rows, a header among them."""
+    blank: int = 0
+    """Lines that are blank."""
+
+    def after(self, size: int, lines: int, rows: int) -> Place:
+        """Return where the row after so many bytes begins, none of whose lines are blank."""
+        return Place(self.offset + size, self.lines + lines, self.filled + rows, self.blank)
+
+
+START = Place()
+
+
 class Lines:
     """Decoded lines of a file, counted; those of one row are bounded in length, all together."""
 
-    def __init__(self, file: BinaryIO, limit: int, max_blank: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int, max_blank: int, start: Place = START) -> None:
+        """`file` stands at `start`."""
         self._file = file
         self._limit = limit
         self._max_blank = max_blank
-        self._blank, self._filled = 0, 0
-        self._offset = 0
+        self._filled, self._blank = start.filled, start.blank
+        self._offset = start.offset
         self._row_bytes = 0
-        self._row_line = 1
-        self.line = 0
+        self._row_line = start.lines + 1
+        self.line = start.lines
 
     def __iter__(self) -> Lines:
         """Lines are read once."""
@@ -49,6 +69,11 @@ class Lines:
             raise self.wrong(f"a NUL byte at offset {at}: is this a text file?")
         self._offset += len(raw)
         return decoded
+
+    @property
+    def place(self) -> Place:
+        """Where the next row begins, once `end_row` was called for the one before."""
+        return Place(self._offset, self.line, self._filled, self._blank)
 
     def end_row(self, *, blank: bool = False) -> int:
         """Begin to count another row; return the first line of the one that ended.

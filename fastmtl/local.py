@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fastmtl import encoders, pipeline
 from fastmtl.artifacts import Cache
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import Columns, Dataset, Summary, convert
+from fastmtl.datasets import Columns, Dataset, Summary
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
 
@@ -109,6 +110,7 @@ def run_steps(
     from fastmtl.device import choose_device  # here: listing and planning need no torch
 
     device = choose_device(device)
+    kept.tokens.mkdir(exist_ok=True)
     folders: dict[str, Path] = {}
     results: dict[str, Json] = {}
     reused = []
@@ -119,7 +121,8 @@ def run_steps(
         else:
             with kept.writing() as folder:
                 inputs = {need: folders[need] for need in step.needs}
-                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step)))
+                tokens = {digest: kept.tokens / digest for digest in datasets}
+                result = pipeline.run(step, Workspace(datasets, inputs, folder, device, progress(step), tokens=tokens))
                 found = kept.keep(folder, step.fingerprint, result), result
         folders[step.fingerprint], results[step.fingerprint] = found
     return folders, results, tuple(reused)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from fastmtl import ragged
 from fastmtl.config import Pooling
@@ -153,6 +153,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer as it came: not with the length that it last cut texts at, if it was used at all."""
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
+
+
 def save_model(model: MtDnn, tokenizer: PreTrainedTokenizerBase, folder: Path, about: dict[str, Any]) -> None:
     """Write a folder that `AutoModel.from_pretrained` reads as the encoder and `load_model` as the whole.
 
@@ -160,7 +168,7 @@ def save_model(model: MtDnn, tokenizer: PreTrainedTokenizerBase, folder: Path, a
     discriminator.weight [T, H] and .bias [T] where there is one; `about` is added to fastmtl.json.
     """
     model.encoder.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     heads = {
         name: value.detach().cpu().contiguous()
         for name, value in model.state_dict().items()

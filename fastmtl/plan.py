@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +100,8 @@ class Workspace:
     progress: Progress
     keeping: Keeping | None = None
     """None where nobody would go on."""
+    tokens: Mapping[str, Path] = field(default_factory=dict)
+    """Folders where tokens of a dataset's rows are kept, by digest; of one that is not there they are not kept."""
 
 
 TRAINING_COST = 3

@@ -1,4 +1,4 @@
-"""User files as a stream of raw rows: what a cell holds and where it stands, in bounded memory.
+"""User files as streams of rows, in bounded memory; Parquet is read here.
 
 A reader yields `RawRow`s, marked where something is wrong with one row, and raises `InvalidDataset` for what is wrong
 with the file. Torch-free.
@@ -6,21 +6,22 @@ with the file. Torch-free.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fastmtl.blocks import BLOCK_BYTES
+from fastmtl.delimited import open_delimited
 from fastmtl.errors import InvalidDataset, Problem, cut
-from fastmtl.formats import SNIFF_BYTES, FileFormat, delimiter_of, header_line
-from fastmtl.lines import BOM, Lines
+from fastmtl.formats import FileFormat
+from fastmtl.json_lines import open_json_lines
 from fastmtl.parquet_check import Layout, largest_pages, read_layout
+from fastmtl.raw import Block, Limits, RawRow, Table, check_header
 
 BATCH_ROWS = 64
 """Rows of Parquet decoded at once: few, since one dictionary entry of 1 MiB can stand in every one of them."""
@@ -30,184 +31,13 @@ UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for a damaged file; the last where a name or a message of its own is not UTF-8."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a file may ask of the machine that reads it."""
-
-    max_rows: int = 100_000_000
-    max_text_chars: int = 100_000
-    max_label_chars: int = 1_000
-    max_labels: int = 1_000
-    max_columns: int = 1_000
-    max_name_chars: int = 500
-    """Of a column's name."""
-    max_blank_lines: int = 100_000
-    """And some for each row: a gigabyte of nothing would keep its reader busy for minutes."""
-    max_batch_bytes: int = 200 * 2**20
-    free_bytes: int = 64 * 2**20
-    """What a Parquet file may expand to, and more by its size: BOMB_RATIO times that."""
-    max_row_bytes: int = 8 * 2**20
-    """Of a row of CSV, TSV or JSONL: a quote that is never closed must not take in the whole file."""
-
-
-class RawRow(NamedTuple):
-    """One row as it stands in the file; `line` is its first one, None where the format has no lines."""
-
-    row: int
-    line: int | None
-    cells: Mapping[str, Any]
-    problem: str | None = None
-    """What is wrong with the row as a whole; `cells` is then empty."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file's columns, and its rows: `rows(names)` reads at least the columns of these names, from the first row."""
-
-    columns: tuple[str, ...]
-    rows: Callable[[Sequence[str]], Iterator[RawRow]]
-
-
 def open_table(path: Path, file_format: FileFormat, limits: Limits) -> Table:
     """Open a file; nothing but its header or metadata is read before the rows are asked for."""
     if file_format is FileFormat.PARQUET:
         return _parquet(path, limits)
     if file_format is FileFormat.JSONL:
-        return _jsonl(path, limits)
-    return _delimited(path, file_format, limits)
-
-
-def _delimited(path: Path, file_format: FileFormat, limits: Limits) -> Table:
-    """CSV (comma, or semicolon where the header holds more of them) or TSV, quoted as in RFC 4180."""
-    with path.open("rb") as file:
-        start = file.read(SNIFF_BYTES).removeprefix(BOM)
-    delimiter = "\t" if file_format is FileFormat.TSV else delimiter_of(header_line(start), ",;")
-    _, header = next(_csv_rows(path, delimiter, limits), (1, []))
-    names = [name.strip() for name in header]
-    _check_header(names, limits, line=1)
-    return Table(tuple(names), lambda _: _named(_csv_rows(path, delimiter, limits), names))
-
-
-def _csv_rows(path: Path, delimiter: str, limits: Limits) -> Iterator[tuple[int, list[str]]]:
-    """Yield (first line, cells) of the header, then of the rows; a blank line is no row."""
-    before = csv.field_size_limit(limits.max_row_bytes)  # is global; Lines is what bounds a row
-    try:
-        with path.open("rb") as file:
-            yield from _csv_cells(Lines(file, limits.max_row_bytes, limits.max_blank_lines), delimiter)
-    finally:
-        csv.field_size_limit(before)
-
-
-def _csv_cells(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    try:
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-            line = lines.end_row(blank=not cells)
-            if cells:
-                yield line, cells
-    except csv.Error as error:
-        raise lines.wrong(_csv_told(error), lines.end_row()) from error
-
-
-def _csv_told(error: csv.Error) -> str:
-    """Say in a user's words what the csv module found."""
-    if "end of data" in str(error):
-        return "a quote that opens in this row is never closed; a quote inside a quoted cell is written twice"
-    if "expected after" in str(error):
-        return "text follows a closing quote; a quote inside a quoted cell is written twice, and the cell quoted"
-    if "new-line" in str(error):
-        return "a carriage return stands alone: lines end with \\n or \\r\\n, and a cell that holds \\r is quoted"
-    return str(error)
-
-
-def _named(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> Iterator[RawRow]:
-    """Give every cell its column's name; a row of another width is a problem."""
-    next(rows)
-    width = len(header)
-    for row, (line, cells) in enumerate(rows):
-        if len(cells) == width:
-            yield RawRow(row, line, dict(zip(header, cells, strict=True)))
-        else:
-            few = "too few" if len(cells) < width else "too many"
-            told = f"{few} cells: {len(cells)} found, {width} expected ({', '.join(map(cut, header[:10]))})"
-            yield RawRow(row, line, {}, told)
-
-
-def _check_header(header: Sequence[str], limits: Limits, line: int | None = None) -> None:
-    if len(header) > limits.max_columns:
-        raise InvalidDataset([Problem(f"{len(header):,} columns, and {limits.max_columns:,} are the most", line=line)])
-    for name in header:
-        if odd := not_storable(name):
-            raise InvalidDataset([Problem(f"the column name {cut(name)!r} holds {odd}", line=line)])
-        if len(name) > limits.max_name_chars:
-            told = f"the column name {cut(name)!r} has {len(name):,} characters"
-            raise InvalidDataset([Problem(f"{told}, and {limits.max_name_chars:,} are the most", line=line)])
-    if twice := [name for name, times in Counter(header).items() if times > 1]:
-        raise InvalidDataset([Problem(f"the header names {cut(twice[0])!r} twice", field=twice[0], line=line)])
-
-
-def not_storable(text: str) -> str | None:
-    """Return what keeps a text out of UTF-8 files and databases; None for nearly all."""
-    if "\0" in text:
-        return "a NUL character"
-    if text.isascii():
-        return None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "half of a surrogate pair, which is no character"
-    return None
-
-
-def _jsonl(path: Path, limits: Limits) -> Table:
-    """One JSON object a line; the first row's keys are the columns."""
-    first = next(_json_rows(path, limits))  # sniff() saw that the file is not blank
-    if first.problem:
-        raise InvalidDataset([Problem(first.problem, row=first.row, line=first.line)])
-    _check_header(tuple(first.cells), limits, first.line)
-    return Table(tuple(first.cells), lambda _: _json_rows(path, limits))
-
-
-def _json_rows(path: Path, limits: Limits) -> Iterator[RawRow]:
-    with path.open("rb") as file:
-        lines = Lines(file, limits.max_row_bytes, limits.max_blank_lines)
-        row = 0
-        for text in lines:
-            blank = text.isspace()
-            line = lines.end_row(blank=blank)
-            if not blank:
-                cells, problem = _parse_json(text)
-                yield RawRow(row, line, cells, problem)
-                row += 1
-
-
-def _parse_json(text: str) -> tuple[dict[str, Any], str | None]:
-    if text.lstrip().startswith("["):
-        return {}, "a JSON array; one object a line is needed, with no brackets and commas between them"
-    try:
-        value = json.loads(text, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        return {}, f"not JSON: {error.msg} at character {error.pos}; one object a line is needed"
-    except RecursionError:
-        return {}, "JSON nested too deeply; one flat object a line is needed"
-    except _Twice as error:
-        return {}, f"the key {cut(str(error))!r} stands there twice"
-    except ValueError:
-        return {}, "a number of thousands of digits; shorter ones are needed"
-    if not isinstance(value, dict):
-        return {}, f"a JSON {type(value).__name__}; one object a line is needed"
-    return value, None
-
-
-class _Twice(Exception):
-    """An object has a key twice; the message is the key."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; Python's own reader would drop one of two values without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _Twice(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
-    return found
+        return open_json_lines(path, limits)
+    return open_delimited(path, file_format, limits)
 
 
 def _parquet(path: Path, limits: Limits) -> Table:
@@ -219,18 +49,45 @@ def _parquet(path: Path, limits: Limits) -> Table:
             places = {leaves.column(place).path: place for place in range(len(leaves))}
     except UNREADABLE as error:
         raise InvalidDataset([Problem(f"not a Parquet file that can be read: {_told(error)}")]) from error
-    _check_header(schema.names, limits)
-    return Table(tuple(schema.names), lambda names: _parquet_rows(path, layout, places, schema, names, limits))
+    check_header(schema.names, limits)
+
+    def batches(names: Sequence[str]) -> Iterator[Batch]:
+        return _batches(path, layout, places, schema, names, limits)
+
+    def rows(names: Sequence[str]) -> Iterator[RawRow]:
+        for batch in batches(names):
+            yield from batch.rows()
+
+    return Table(tuple(schema.names), rows, lambda names: _blocks(batches(names)))
 
 
-def _parquet_rows(
+class Batch(NamedTuple):
+    """Some rows of Parquet, decoded."""
+
+    row: int
+    columns: pa.RecordBatch
+
+    def rows(self) -> Iterator[RawRow]:
+        """Yield them one by one. Raises InvalidDataset where a text is not UTF-8."""
+        cells = {}
+        last = self.row + len(self.columns) - 1
+        for name, column in zip(self.columns.schema.names, self.columns.columns, strict=True):
+            try:
+                cells[name] = column.to_pylist()
+            except UnicodeDecodeError as error:
+                raise InvalidDataset([Problem(f"a text of rows {self.row} to {last} is not UTF-8", name)]) from error
+        for row, values in enumerate(zip(*cells.values(), strict=True), self.row):
+            yield RawRow(row, None, dict(zip(cells, values, strict=True)))
+
+
+def _batches(
     path: Path,
     layout: Layout,
     places: Mapping[str, int],
     schema: pa.Schema,
     names: Sequence[str],
     limits: Limits,
-) -> Iterator[RawRow]:
+) -> Iterator[Batch]:
     odd = [schema.field(name) for name in names if not _is_plain(schema.field(name).type)]
     if odd:
         told = "the column holds {}; texts, numbers or booleans are needed"
@@ -241,10 +98,10 @@ def _parquet_rows(
     row, read, most = 0, 0, limits.free_bytes + BOMB_RATIO * path.stat().st_size
     try:
         with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
-            for batch in file.iter_batches(size, columns=list(names)):
-                cells, batch_bytes = cells_of(batch, row, limits)
-                yield from _batch_of_rows(cells, row)
-                row, read = row + len(batch), read + batch_bytes
+            for found in file.iter_batches(size, columns=list(names)):
+                batch = Batch(row, plain(found, row, limits))
+                yield batch
+                row, read = row + len(found), read + batch.columns.nbytes
                 if read > most:
                     told = f"the first {row:,} rows expand to {read / 2**20:,.0f} MiB, as nothing does that was written"
                     raise InvalidDataset([Problem(told, row=row)])
@@ -254,27 +111,52 @@ def _parquet_rows(
         raise InvalidDataset([Problem(f"the Parquet file is damaged: {layout.rows:,} rows are claimed, {row:,} there")])
 
 
-def _batch_of_rows(cells: dict[str, list[Any]], first: int) -> Iterator[RawRow]:
-    for row, values in enumerate(zip(*cells.values(), strict=True), first):
-        yield RawRow(row, None, dict(zip(cells, values, strict=True)))
-
-
-def cells_of(batch: pa.RecordBatch, row: int, limits: Limits) -> tuple[dict[str, list[Any]], int]:
-    """Return a batch's cells by column, and their bytes; `row` is the number of its first one."""
+def plain(batch: pa.RecordBatch, row: int, limits: Limits) -> pa.RecordBatch:
+    """Return a batch without dictionaries; `row` is the number of its first row. Raises where that takes too much."""
     columns = [each.dictionary_decode() if pa.types.is_dictionary(each.type) else each for each in batch.columns]
-    size = sum(column.nbytes for column in columns)
-    if size > limits.max_batch_bytes:
-        told = f"rows {row} to {row + len(batch) - 1} expand to {size / 2**20:,.0f} MiB"
+    found = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+    if found.nbytes > limits.max_batch_bytes:
+        told = f"rows {row} to {row + len(batch) - 1} expand to {found.nbytes / 2**20:,.0f} MiB"
         raise InvalidDataset([Problem(told, row=row)])
-    cells = {}
-    for name, column in zip(batch.schema.names, columns, strict=True):
-        try:
-            cells[name] = column.to_pylist()
-        except UnicodeDecodeError as error:
-            raise InvalidDataset(
-                [Problem(f"a text of rows {row} to {row + len(batch) - 1} is not UTF-8", name)]
-            ) from error
-    return cells, size
+    return found
+
+
+def _blocks(batches: Iterator[Batch]) -> Iterator[Block]:
+    """Put batches together; what was read before a reader gives up still comes."""
+    wrong: list[InvalidDataset] = []
+    held: list[Batch] = []
+    size = 0
+    for batch in _until_wrong(batches, wrong):
+        held.append(batch)
+        size += batch.columns.nbytes
+        if size >= BLOCK_BYTES:
+            yield _block(held)
+            held, size = [], 0
+    if held:
+        yield _block(held)
+    if wrong:
+        raise wrong[0]
+
+
+def _until_wrong(batches: Iterator[Batch], wrong: list[InvalidDataset]) -> Iterator[Batch]:
+    """Yield batches; what ends them early is put into `wrong`."""
+    try:
+        yield from batches
+    except InvalidDataset as error:
+        wrong.append(error)
+
+
+def _block(batches: list[Batch]) -> Block:
+    table = pa.Table.from_batches([batch.columns for batch in batches])
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return Block(batches[0].row, None, partial(_rows, batches))
+    return Block(batches[0].row, table, partial(_rows, batches))
+
+
+def _rows(batches: list[Batch]) -> Iterator[RawRow]:
+    return chain.from_iterable(batch.rows() for batch in batches)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -45,7 +45,7 @@ class Stored:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         """Open the folders, in the order in which their rows are counted."""
-        self._parts = [_opened(folder) for folder in folders]
+        self._parts = [opened(folder) for folder in folders]
         self._starts = np.concatenate([[0], np.cumsum([len(part) for part in self._parts])])
 
     def __len__(self) -> int:
@@ -56,11 +56,11 @@ class Stored:
         """Return some rows, which must rise."""
         cuts = np.searchsorted(rows, self._starts)
         pieces = [
-            _taken(part, rows[first:last] - start)
+            taken(part, rows[first:last] - start)
             for part, start, first, last in zip(self._parts, self._starts, cuts[:-1], cuts[1:], strict=False)
             if last > first
         ]
-        return joined(pieces or [_taken(self._parts[0], rows)])
+        return joined(pieces or [taken(self._parts[0], rows)])
 
     def runs(self, spans: Sequence[Span]) -> Iterator[tuple[int, Tokens]]:
         """Yield the rows of spans, some thousands at a time, each with the place of its first among all."""
@@ -78,14 +78,16 @@ def spans(tasks: Iterable[tuple[str, int]]) -> list[Span]:
     return found
 
 
-def _opened(folder: Path) -> Tokens:
+def opened(folder: Path) -> Tokens:
+    """Open what `write` wrote; it stays on disk until it is read."""
     about: Json = json.loads((folder / ABOUT).read_text())
     ids, offsets = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "offsets"))
     types: npt.NDArray[np.uint8] | None = np.load(folder / "types.npy", mmap_mode="r") if about["typed"] else None
     return Tokens(ids, types, offsets, about["pad_id"])
 
 
-def _taken(part: Tokens, rows: Rows) -> Tokens:
+def taken(part: Tokens, rows: Rows) -> Tokens:
+    """Return some rows, in the order given."""
     lengths = part.offsets[rows + 1] - part.offsets[rows]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     places = np.arange(offsets[-1]) + np.repeat(part.offsets[rows] - offsets[:-1], lengths)

@@ -5,20 +5,22 @@ Letters: B rows in a batch · L tokens · n rows.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import TruncationStrategy
+from transformers.utils.generic import PaddingStrategy
 
-from fastmtl.datasets import Dataset
-from fastmtl.plan import Json, Progress, silent
+from fastmtl.plan import Json
 
+Number = TypeVar("Number", np.int32, np.uint8)
 Rows = npt.NDArray[np.int64]
-TEXTS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -78,43 +80,21 @@ def tokenize(
     if not len(text_a):
         none = np.zeros(0, dtype=np.uint8) if typed else None
         return Tokens(np.zeros(0, dtype=np.int32), none, np.zeros(1, dtype=np.int64), tokenizer.pad_token_id or 0)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return _slowly(tokenizer, text_a, text_b, max_length)
+    tokenizer.set_truncation_and_padding(
+        PaddingStrategy.DO_NOT_PAD, TruncationStrategy.LONGEST_FIRST, max_length, 0, None, None
+    )
     texts = list(text_a) if text_b is None else list(zip(text_a, text_b, strict=True))
-    ids, types, lengths = array("i"), array("B"), np.zeros(len(texts), dtype=np.int64)
-    for row, (of_row, kinds) in enumerate(_encoded(tokenizer, texts, max_length)):
-        ids.extend(of_row)
-        lengths[row] = len(of_row)
-        if typed:
-            types.extend(kinds)
+    rows = tokenizer.backend_tokenizer.encode_batch_fast(texts)
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
     return Tokens(
-        ids=np.asarray(ids, dtype=np.int32),
-        types=np.asarray(types, dtype=np.uint8) if typed else None,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        ids=_flat((row.ids for row in rows), np.int32, offsets[-1]),
+        types=_flat((row.type_ids for row in rows), np.uint8, offsets[-1]) if typed else None,
+        offsets=offsets,
         pad_id=tokenizer.pad_token_id or 0,
     )
-
-
-def read_tokens(
-    dataset: Dataset, rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int, progress: Progress = silent
-) -> Tokens:
-    """Tokenize some rows of a dataset, in the order given, some thousands of texts at a time."""
-    parts = []
-    for start in range(0, max(1, len(rows)), TEXTS_AT_ONCE):
-        text_a, text_b = dataset.texts(rows[start : start + TEXTS_AT_ONCE])
-        parts.append(tokenize(tokenizer, text_a, text_b, max_length))
-        progress(min(start + TEXTS_AT_ONCE, len(rows)), len(rows), "rows")
-    return joined(parts)
-
-
-def read_span(
-    dataset: Dataset,
-    start: int,
-    stop: int,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    progress: Progress = silent,
-) -> Tokens:
-    """Tokenize the rows [start, stop) of a dataset."""
-    return read_tokens(dataset, np.arange(start, stop), tokenizer, max_length, progress)
 
 
 def counted(encoder: Json, parts: Iterable[tuple[str, Tokens]]) -> Json:
@@ -143,22 +123,29 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
     )
 
 
-def _encoded(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | tuple[str, str]], max_length: int
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield ids and token types of every text or pair.
+def _slowly(
+    tokenizer: PreTrainedTokenizerBase, text_a: Sequence[str], text_b: Sequence[str] | None, max_length: int
+) -> Tokens:
+    """Tokenize by a tokenizer that is not one of the `tokenizers` library."""
+    encoded = tokenizer(
+        list(text_a),
+        list(text_b) if text_b is not None else None,
+        truncation=True,
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+    )
+    rows: list[list[int]] = encoded["input_ids"]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    typed = "token_type_ids" in tokenizer.model_input_names
+    return Tokens(
+        ids=_flat(rows, np.int32, offsets[-1]),
+        types=_flat(encoded["token_type_ids"], np.uint8, offsets[-1]) if typed else None,
+        offsets=offsets,
+        pad_id=tokenizer.pad_token_id or 0,
+    )
 
-    A tokenizer of the Rust library is asked without what `__call__` makes of its answer besides, which takes longer
-    than the answer; it uses all cores.
-    """
-    if not tokenizer.is_fast:
-        for text in texts:
-            pair = text if isinstance(text, tuple) else (text,)
-            found = tokenizer(*pair, truncation=True, max_length=max_length)
-            yield found["input_ids"], found.get("token_type_ids", [])
-        return
-    backend = tokenizer.backend_tokenizer
-    backend.enable_truncation(max_length, strategy="longest_first", direction=tokenizer.truncation_side)
-    backend.no_padding()
-    for each in backend.encode_batch_fast(texts):
-        yield each.ids, each.type_ids
+
+def _flat(rows: Iterable[list[int]], kind: type[Number], total: int) -> npt.NDArray[Number]:
+    """Put rows end to end in one array of so many numbers."""
+    return np.fromiter(chain.from_iterable(rows), kind, total)

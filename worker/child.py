@@ -84,7 +84,7 @@ def _run(request: Request, folder: Path, progress: Reporter) -> Json:
     output.mkdir()
     device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
     reach("child.started")
-    workspace = Workspace(request.datasets, request.inputs, output, device, progress, request.keeping)
+    workspace = Workspace(request.datasets, request.inputs, output, device, progress, request.keeping, request.tokens)
     result = pipeline.run(spec, workspace)
     return {**result, MEASURED: measured(spec, result, output, device)}
 

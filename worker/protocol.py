@@ -23,6 +23,8 @@ class Request(BaseModel):
     """`fastmtl.plan.StepSpec` as JSON."""
     datasets: dict[str, Path]
     inputs: dict[str, Path]
+    tokens: dict[str, Path] = {}
+    """Folders where tokens of the datasets' rows are kept."""
     device: str
     threads: int | None
     parent: int

@@ -221,9 +221,12 @@ class Supervisor:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _start(self, claim: Claim, folder: Path) -> Child:
+        datasets = {digest: self._storage.path(key) for digest, key in claim.datasets.items()}
         request = Request(
             spec=claim.spec.to_json(),
-            datasets={digest: self._storage.path(key) for digest, key in claim.datasets.items()},
+            datasets=datasets,
+            # beside the dataset, so they go when it goes
+            tokens={digest: path.parent / "tokens" for digest, path in datasets.items()},
             inputs={need: self._input(need, names, folder) for need, names in claim.inputs.items()},
             device=self._settings.device,
             threads=self._settings.threads,

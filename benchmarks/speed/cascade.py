@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from fastmtl import cascade, cost, methods
 from fastmtl.artifacts import Cache
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import convert
 from fastmtl.device import make_deterministic
 from fastmtl.encoders import KNOWN, describe
 from fastmtl.local import run_steps

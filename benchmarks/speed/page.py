@@ -128,6 +128,38 @@ def tokenising(result: Json) -> str:
     return markdown(["", "rows/s"], [*rows, ["**ratio**", f"**{told(result['ratio'])}**"]])
 
 
+def upload(result: Json) -> str:
+    """Return uploads against cp."""
+    names = {
+        "cp": "`cp`",
+        "stream": "received and digested",
+        "parse": "read into Parquet",
+        "upload": "both, as a dataset",
+    }
+    speed, share = result["mib_per_second"], result["share_of_cp"]
+    rows = [[name, told(speed[key]), told(share[key]) if key in share else ""] for key, name in names.items()]
+    rows.append(["read into Parquet, of processor time", told(result["parsed_mib_per_processor_second"]), ""])
+    return markdown([f"CSV of {result['mib']:,} MiB, {result['bytes_per_row']} bytes a row", "MiB/s", "of `cp`"], rows)
+
+
+def idle(result: Json) -> str:
+    """Return what the embedded stack takes while it waits, and how soon it answers."""
+    rows = [
+        [name, f"{each['pss']:.0f}", f"{each['rss']:.0f}", f"{each['uss']:.0f}"] for name, each in result["mib"].items()
+    ]
+    table = markdown(["at rest, MiB", "PSS", "RSS", "of its own"], rows)
+    seconds = result["seconds"]
+    times = [["first answer of the API", told(seconds["first_answer"])], ["`fastmtl --help`", told(seconds["help"])]]
+    return f"{table}\n\n{markdown(['', 's'], times)}"
+
+
+def memory(result: Json) -> str:
+    """Return the peak of scoring few rows and many."""
+    rows = [[f"{each['rows']:,}", f"{each['peak_mib']:,.0f}", f"{each['shards']}"] for each in result["runs"]]
+    rows.append(["**growth**", f"**{100 * (result['ratio'] - 1):.1f} %**", ""])
+    return markdown(["rows scored", "memory at the peak, MiB", "steps"], rows)
+
+
 TABLES: dict[str, Callable[[Json], str]] = {
     "scoring_cpu_384": scoring,
     "scoring_cuda_384": scoring,
@@ -144,6 +176,9 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "top": top,
     "requests": requests,
     "tokenising": tokenising,
+    "upload": upload,
+    "idle": idle,
+    "memory": memory,
 }
 
 

@@ -37,16 +37,16 @@ def csv(task: int) -> bytes:
 
 
 class Service:
-    """The API on PostgreSQL and Redis."""
+    """The API, on PostgreSQL and Redis where they are given."""
 
-    def __init__(self, home: Path, port: int, postgres: str, redis: str) -> None:
+    def __init__(self, home: Path, port: int, postgres: str | None = None, redis: str | None = None) -> None:
         environment = {
             **os.environ,
             "FASTMTL_HOME": str(home),
             "FASTMTL_PORT": str(port),
-            "FASTMTL_DATABASE_URL": postgres,
-            "FASTMTL_BROKER_URL": redis,
             "FASTMTL_RATE_LIMIT": "off",
+            **({"FASTMTL_DATABASE_URL": postgres} if postgres else {}),
+            **({"FASTMTL_BROKER_URL": redis} if redis else {}),
         }
         with (home / "serve.log").open("ab") as log:
             self._process = subprocess.Popen(

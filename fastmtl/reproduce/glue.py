@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fastmtl.arms import Tasks
+from fastmtl.canonical import convert
 from fastmtl.columns import Columns, resolve
-from fastmtl.datasets import TaskKind, convert
+from fastmtl.datasets import TaskKind
 from fastmtl.errors import FastMTLError, InvalidDataset, Problem
 from fastmtl.local import check_validation
 from fastmtl.plan import TaskRef

@@ -21,10 +21,11 @@ from fastmtl.device import Machine, choose_device, describe, make_deterministic
 from fastmtl.evaluation import predictions
 from fastmtl.methods import draw_rows
 from fastmtl.model import MODEL_FILE, MtDnn, load_model
+from fastmtl.reading import read_tokens
 from fastmtl.reproduce.runs import Space
 from fastmtl.scoring import predict, score_rows
 from fastmtl.steps.finetune import PRIMARY
-from fastmtl.tokens import joined, read_tokens, tokenize
+from fastmtl.tokens import joined, tokenize
 
 
 @dataclass(frozen=True)

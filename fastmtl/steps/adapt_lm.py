@@ -15,13 +15,15 @@ from transformers import PreTrainedModel
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, adapt, keys, load_masked_lm, logits_bytes
+from fastmtl.model import save_tokenizer
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.reading import read_span
 from fastmtl.telling import Standing
-from fastmtl.tokens import counted, read_span
+from fastmtl.tokens import counted
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -36,12 +38,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     model, tokenizer = load_masked_lm(location, encoder["max_length"])
     _check_memory(model, config, encoder["max_length"], params["mask_share"], machine)
     (digest,) = spec.datasets
-    dataset = Dataset.open(workspace.datasets[digest])
+    dataset = dataset_of(workspace, digest)
     tokens = read_span(dataset, 0, dataset.rows, tokenizer, encoder["max_length"], told.beside("reading"))
     rows = MaskableRows(tokens, keys(digest, 0, dataset.rows), tokenizer, params["mask_share"], params["seed"])
     history = adapt(model, rows, config, machine, told, Checkpoints.of(spec, workspace, machine, [model]))
     model.save_pretrained(workspace.output / "model")
-    tokenizer.save_pretrained(workspace.output / "model")
+    save_tokenizer(tokenizer, workspace.output / "model")
     (workspace.output / "history.json").write_text(json.dumps(asdict(history)))
     read = counted(encoder, [(digest, tokens)])
     return {"losses": history.losses, "device": machine.name, "precision": machine.precision, "read": read}

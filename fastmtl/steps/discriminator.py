@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 
 import torch
 
@@ -18,6 +19,7 @@ from fastmtl import device, memory
 from fastmtl.batches import Batch
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import DiscriminatorConfig
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.losses import discriminator_loss, positive_weights
@@ -41,7 +43,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
     drawn = draw_tasks(
-        spec.datasets, workspace.datasets, config.rows_per_task, params["seed"], checkpoint, told.beside("reading")
+        spec.datasets,
+        partial(dataset_of, workspace),
+        config.rows_per_task,
+        params["seed"],
+        checkpoint,
+        told.beside("reading"),
     )
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=True)
     model.initialise_heads(params["seed"])

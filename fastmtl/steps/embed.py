@@ -14,13 +14,14 @@ from torch.nn import functional
 
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.reading import read_span
 from fastmtl.scoring import score_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import counted, read_span
+from fastmtl.tokens import counted
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -34,7 +35,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
     (digest,) = spec.datasets
-    dataset = Dataset.open(workspace.datasets[digest])
+    dataset = dataset_of(workspace, digest)
     span = params["start"], params["stop"]
     tokens = read_span(dataset, *span, checkpoint.tokenizer, checkpoint.max_length, told.beside("reading"))
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, (), discriminator=False)

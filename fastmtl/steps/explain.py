@@ -23,13 +23,14 @@ from transformers import PreTrainedTokenizerBase
 
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
+from fastmtl.reading import read_span
 from fastmtl.scoring import score_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import Tokens, counted, joined, read_span, tokenize
+from fastmtl.tokens import Tokens, counted, joined, tokenize
 from fastmtl.workload import CHOSEN
 
 Floats = npt.NDArray[np.float32]
@@ -49,7 +50,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
     memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
     (chosen,) = folders(workspace, spec)
-    primary = Dataset.open(workspace.datasets[params["primary"]])
+    primary = dataset_of(workspace, params["primary"])
     ranks, texts = _chosen_texts(chosen, checkpoint.tokenizer, checkpoint.max_length)
     reader = checkpoint.tokenizer, checkpoint.max_length, told.beside("reading")
     own_texts = read_span(primary, 0, primary.rows, *reader)

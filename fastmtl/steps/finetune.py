@@ -22,16 +22,17 @@ import torch
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.config import FinetuningConfig
-from fastmtl.datasets import Dataset, TaskKind
+from fastmtl.datasets import Dataset, TaskKind, dataset_of
 from fastmtl.evaluation import Split, headline, measure, predictions, split
 from fastmtl.examples import in_head_units, read_task
 from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn, Task, load_model, save_model
 from fastmtl.plan import Json, StepSpec, Workspace, folders
 from fastmtl.portion import Portion
+from fastmtl.reading import read_tokens
 from fastmtl.scoring import predict
 from fastmtl.telling import Standing
-from fastmtl.tokens import Rows, Tokens, counted, read_tokens
+from fastmtl.tokens import Rows, Tokens, counted
 from fastmtl.training import batch_task_loss, train
 
 Logits = npt.NDArray[np.float32]
@@ -98,7 +99,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(model.encoder, config, max_length, machine.free_bytes, "finetuning")
 
     task = model.tasks[PRIMARY]
-    primary = Dataset.open(workspace.datasets[params["primary"]["digest"]])
+    primary = dataset_of(workspace, params["primary"]["digest"])
     parts = split(primary.rows, params["holdout_share"], params["choice_share"], params["split_seed"], params["seed"])
     source = read_task(PRIMARY, task, primary, parts.train, tokenizer, max_length, told.beside("reading"))
     measured, rows = _measured_on(spec, workspace, primary, parts)
@@ -146,7 +147,7 @@ def _measured_on(spec: StepSpec, workspace: Workspace, primary: Dataset, parts: 
     digest = spec.params["validation"]
     if digest is None:
         return primary, parts.holdout
-    validation = Dataset.open(workspace.datasets[digest])
+    validation = dataset_of(workspace, digest)
     return validation, np.arange(validation.rows)
 
 

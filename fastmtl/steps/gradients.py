@@ -20,7 +20,7 @@ from fastmtl import device, memory
 from fastmtl.adapters import ABOUT_FILE, GRADIENT_TOKENS, Adapted, Projection, load_adapted, unit_gradients
 from fastmtl.batches import TaskRows
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import Dataset, dataset_of
 from fastmtl.examples import read_task
 from fastmtl.methods.gradient import GRADIENTS_FILE
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders
@@ -44,7 +44,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     pieces = _pieces(params, others)
     told = Standing(workspace.progress)
     sources = [
-        _read(adapted, digest, rows, workspace.datasets[digest], told.beside("reading")) for digest, rows in pieces
+        _read(adapted, digest, rows, dataset_of(workspace, digest), told.beside("reading")) for digest, rows in pieces
     ]
     projection = Projection(
         [adapter.size for adapter in adapted.adapters], params["dimensions"], params["seed"], machine.device
@@ -67,8 +67,8 @@ def _pieces(params: Json, others: Sequence[Path]) -> list[tuple[str, Rows]]:
     return sliced.part(folder, *params["slice"])
 
 
-def _read(adapted: Adapted, digest: str, rows: Rows, path: Path, progress: Progress) -> TaskRows:
+def _read(adapted: Adapted, digest: str, rows: Rows, dataset: Dataset, progress: Progress) -> TaskRows:
     """Read rows of a dataset with their labels."""
     index = [task.digest for task in adapted.model.tasks].index(digest)
     task = adapted.model.tasks[index]
-    return read_task(index, task, Dataset.open(path), rows, adapted.tokenizer, adapted.max_length, progress)
+    return read_task(index, task, dataset, rows, adapted.tokenizer, adapted.max_length, progress)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import Dataset, dataset_of
 from fastmtl.leakage import LeakGuard, Row
 from fastmtl.plan import Json, StepSpec, Workspace
 from fastmtl.telling import Standing
@@ -33,11 +33,11 @@ ROWS_AT_ONCE = 8_192
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compare every row of every dataset with the held-out ones."""
-    held = Dataset.open(workspace.datasets[spec.params["held"]])
+    held = dataset_of(workspace, spec.params["held"])
     told = Standing(workspace.progress)
     guard = LeakGuard(_rows(held), near=spec.params["near"], progress=told.beside("learning the held-out rows"))
     searched = [digest for digest in spec.datasets if digest != spec.params["held"]]
-    datasets = {digest: Dataset.open(workspace.datasets[digest]) for digest in searched}
+    datasets = {digest: dataset_of(workspace, digest) for digest in searched}
     total = sum(dataset.rows for dataset in datasets.values())
     done = 0
     found: dict[str, int] = {}

@@ -26,15 +26,16 @@ from transformers import PreTrainedModel
 from fastmtl import device, memory
 from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.device import Machine
 from fastmtl.encoders import resolve
 from fastmtl.masked_lm import MaskableRows, MaskedRows, keys, load_masked_lm, logits_bytes, masked_losses
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders, silent
 from fastmtl.portion import Portion
+from fastmtl.reading import read_span
 from fastmtl.scoring import compute_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import Rows, counted, joined, read_span
+from fastmtl.tokens import Rows, counted, joined
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -51,7 +52,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     models = (model, load_masked_lm(adapted / "model", max_length).model)
     reading = told.beside("reading")
     parts = [
-        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length, reading))
+        (digest, read_span(dataset_of(workspace, digest), start, stop, tokenizer, max_length, reading))
         for digest, start, stop in params["pieces"]
     ]
     tokens = joined([part for _, part in parts])

@@ -25,13 +25,14 @@ from torch.nn import functional
 
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.model import MtDnn, load_checkpoint
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, folders
+from fastmtl.reading import read_tokens
 from fastmtl.scoring import score_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import joined, read_tokens
+from fastmtl.tokens import joined
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -59,7 +60,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     points = draw(chosen / "scores.parquet", primary, auxiliary, params["points"], params["seed"])
     tokens = []
     for task in (primary, *auxiliary):
-        dataset = Dataset.open(workspace.datasets[task.digest])
+        dataset = dataset_of(workspace, task.digest)
         rows = points["row"].to_numpy()[np.array(points["dataset"].to_pylist(), dtype=object) == task.key]
         reading = told.beside(f"reading {task.key}")
         tokens.append(read_tokens(dataset, rows, checkpoint.tokenizer, checkpoint.max_length, reading))

@@ -18,14 +18,15 @@ from transformers import PreTrainedTokenizerBase
 
 from fastmtl import device, memory
 from fastmtl.checkpoints import Checkpoints
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.device import Machine
 from fastmtl.losses import DiscriminatorLoss, probabilities
 from fastmtl.model import MODEL_FILE, MtDnn, load_model
 from fastmtl.plan import Json, Progress, StepSpec, Workspace, folders
+from fastmtl.reading import read_span
 from fastmtl.scoring import score_rows
 from fastmtl.telling import Standing
-from fastmtl.tokens import Tokens, counted, joined, read_span
+from fastmtl.tokens import Tokens, counted, joined
 
 
 class Reader(NamedTuple):
@@ -66,7 +67,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     reading, max_length = told.beside("reading"), found.encoder["max_length"]
     parts = [
-        (digest, read_span(Dataset.open(workspace.datasets[digest]), start, stop, found.tokenizer, max_length, reading))
+        (digest, read_span(dataset_of(workspace, digest), start, stop, found.tokenizer, max_length, reading))
         for digest, start, stop in spec.params["pieces"]
     ]
     checkpoints = Checkpoints.of(spec, workspace, found.machine, [found.model])

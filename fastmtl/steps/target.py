@@ -24,7 +24,7 @@ from fastmtl import device, memory
 from fastmtl.batches import TaskRows
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.evaluation import split
 from fastmtl.examples import describe_task, read_task
@@ -48,7 +48,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "target")
 
     parts = _training_rows(spec, workspace)
-    datasets = [Dataset.open(workspace.datasets[digest]) for digest, _ in parts]
+    datasets = [dataset_of(workspace, digest) for digest, _ in parts]
     tasks = [describe_task(digest, dataset, rows) for (digest, rows), dataset in zip(parts, datasets, strict=True)]
     sources = [
         read_task(
@@ -122,7 +122,7 @@ def _training_rows(spec: StepSpec, workspace: Workspace) -> Sequence[tuple[str, 
     """Return (digest, rows) of the primary, then of every auxiliary with a row to train on."""
     params = spec.params
     digest = params["primary"]["digest"]
-    rows = Dataset.open(workspace.datasets[digest]).rows
+    rows = dataset_of(workspace, digest).rows
     own = split(rows, params["holdout_share"], params["choice_share"], params["split_seed"], params["seed"]).train
     parts = [(digest, own)]
     if not params["auxiliary"]:

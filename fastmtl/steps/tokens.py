@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 
 from fastmtl import stored
-from fastmtl.datasets import Dataset
+from fastmtl.datasets import dataset_of
 from fastmtl.model import MODEL_FILE, load_tokenizer
 from fastmtl.plan import Json, StepSpec, Workspace, folders
+from fastmtl.reading import read_span
 from fastmtl.telling import Counted
-from fastmtl.tokens import joined, read_span
+from fastmtl.tokens import joined
 
 
 def run(spec: StepSpec, workspace: Workspace) -> Json:
@@ -26,7 +27,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Counted(workspace.progress, sum(stop - start for _, start, stop in spec.params["pieces"]))
     parts = []
     for digest, start, stop in spec.params["pieces"]:
-        parts.append(read_span(Dataset.open(workspace.datasets[digest]), start, stop, tokenizer, max_length))
+        parts.append(read_span(dataset_of(workspace, digest), start, stop, tokenizer, max_length))
         told.add(stop - start)
     tokens = joined(parts)
     stored.write(workspace.output, tokens)

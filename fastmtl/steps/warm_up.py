@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 
 from fastmtl import device, memory
 from fastmtl.adapters import adapt, save_adapted
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
+from fastmtl.datasets import dataset_of
 from fastmtl.encoders import resolve
 from fastmtl.examples import draw_tasks, write_drawn
 from fastmtl.model import MtDnn, load_checkpoint
@@ -40,7 +42,12 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     memory.check_training(checkpoint.encoder, config, encoder["max_length"], machine.free_bytes, "discriminator")
 
     drawn = draw_tasks(
-        spec.datasets, workspace.datasets, params["rows_per_task"], params["seed"], checkpoint, told.beside("reading")
+        spec.datasets,
+        partial(dataset_of, workspace),
+        params["rows_per_task"],
+        params["seed"],
+        checkpoint,
+        told.beside("reading"),
     )
     adapt(checkpoint.encoder, params["seed"])
     model = MtDnn(checkpoint.encoder, checkpoint.pooling, drawn.tasks, discriminator=False)

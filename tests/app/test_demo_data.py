@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.demo_data import EXAMPLES, NoData, find, sample
-from fastmtl.datasets import Dataset, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import Dataset
 
 CSV = "text,label\n" + "".join(f"text {row},{row % 2}\n" for row in range(9))
 

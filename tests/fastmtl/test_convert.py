@@ -66,7 +66,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import pyarrow
-from fastmtl.datasets import convert
+from fastmtl.canonical import convert
 pyarrow.set_cpu_count(1)
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()

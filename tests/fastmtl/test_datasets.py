@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastmtl import datasets
-from fastmtl.datasets import Columns, Dataset, Example, FileFormat, LabelCount, Lengths, Limits, TaskKind, convert
+from fastmtl import canonical, datasets
+from fastmtl.canonical import Limits, convert
+from fastmtl.datasets import Columns, Dataset, Example, FileFormat, LabelCount, Lengths, TaskKind
 from fastmtl.errors import InvalidDataset, Problem
 
 SHORT = Limits(max_text_chars=3, max_label_chars=3)
@@ -67,7 +68,7 @@ def test_a_summary_says_what_the_file_holds(tmp_path):
 def test_a_summary_is_json_and_its_digest_is_the_files(tmp_path):
     summary = convert(written(tmp_path, "text,label\na,0.5\nb,1\n"), tmp_path / "target")
     told = json.loads(json.dumps(asdict(summary)))
-    assert (told["label_range"], told["digest"]) == ([0.5, 1.0], datasets.sha256(tmp_path / "target"))
+    assert (told["label_range"], told["digest"]) == ([0.5, 1.0], canonical.sha256(tmp_path / "target"))
 
 
 def test_examples_are_the_first_five_and_cut(tmp_path):
@@ -98,7 +99,7 @@ def test_opening_tells_what_a_dataset_is(tmp_path):
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> Dataset:
     """Ten pairs in row groups of 3, 3, 3 and 1."""
-    monkeypatch.setattr(datasets, "GROUP_ROWS", 3)
+    monkeypatch.setattr(canonical, "GROUP_ROWS", 3)
     lines = "".join(f"a{row},b{row},{row / 2}\n" for row in range(10))
     return opened(tmp_path, "text_a,text_b,score\n" + lines)
 
@@ -145,7 +146,7 @@ def test_batches_are_the_rows_of_a_range(many, start, stop, size, expected):
 
 
 def test_a_row_group_of_long_texts_ends_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "GROUP_CHARS", 10)
+    monkeypatch.setattr(canonical, "GROUP_CHARS", 10)
     dataset = opened(tmp_path, "text,label\naaaaaaaa,1\nbbbb,0\nc,1\n")
     assert pq.ParquetFile(dataset.path).metadata.row_group(0).num_rows == 2  # 8 + 4 >= 10
     assert dataset.texts(np.array([2, 0])) == (["c", "aaaaaaaa"], None)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from fastmtl.lengths import POINTS, RowLengths, in_tokens, mixed, mostly_cut, per_character
-from fastmtl.summary import Lengths, Statistics
+from fastmtl.summary import Lengths
+from fastmtl.tally import Statistics
 
 
 def summary(characters: list[int]) -> Lengths:
-    statistics = Statistics(pair=False)
+    statistics = Statistics()
     for row, count in enumerate(characters):
         statistics.add(row, "x" * count, None, "a")
     return statistics.lengths()

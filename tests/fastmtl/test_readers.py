@@ -10,7 +10,8 @@ import pytest
 from fastmtl import readers
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.formats import FileFormat, sniff
-from fastmtl.readers import Limits, RawRow, open_table
+from fastmtl.raw import Limits, RawRow
+from fastmtl.readers import open_table
 
 CSV, TSV, JSONL, PARQUET = FileFormat
 
@@ -214,7 +215,7 @@ def in_every_row(entry: str, rows: int) -> pa.Table:
 def test_a_batch_that_is_larger_than_its_pages_let_expect_is_refused():
     (batch,) = in_every_row("x" * 2**20, 64).to_batches()
     with pytest.raises(InvalidDataset) as caught:
-        readers.cells_of(batch, 128, Limits(max_batch_bytes=2**25))
+        readers.plain(batch, 128, Limits(max_batch_bytes=2**25))
     assert caught.value.problems == (Problem("rows 128 to 191 expand to 64 MiB", row=128),)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmtl import words
-from fastmtl.datasets import convert
+from fastmtl.canonical import convert
 from fastmtl.plan import silent
 from fastmtl.words import Reader, grams
 

@@ -11,8 +11,9 @@ from worlds import config, write_world
 
 from fastmtl import methods, pipeline
 from fastmtl.artifacts import Cache
+from fastmtl.canonical import convert
 from fastmtl.columns import Columns
-from fastmtl.datasets import Summary, convert
+from fastmtl.datasets import Summary
 from fastmtl.lengths import RowLengths, in_tokens, per_character
 from fastmtl.local import run_steps
 from fastmtl.plan import Json, StepSpec, TaskRef, silent

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.job_files import JobFiles, Member
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import convert
 
 ANIMALS, SHOPS = uuid.UUID(int=1), uuid.UUID(int=2)
 SCORES = {"animals": (0.9, 0.1, 0.8, 0.4, np.nan, 0.7), "shops": (0.2, 0.95, 0.6, 0.6, 0.3, 0.0)}

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmtl.datasets import Dataset, TaskKind, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.plan import TaskRef
 from fastmtl.selectors import Pool, Selection
 

@@ -14,7 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from fastmtl import words
-from fastmtl.datasets import TaskKind, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import TaskKind
 from fastmtl.methods import Scored, ScoreRequest, bm25
 from fastmtl.methods.bm25 import Options
 from fastmtl.plan import TaskRef

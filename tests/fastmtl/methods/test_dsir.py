@@ -15,7 +15,8 @@ from data_selection import HashedNgramDSIR
 from pydantic import ValidationError
 
 from fastmtl import words
-from fastmtl.datasets import TaskKind, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import TaskKind
 from fastmtl.methods import Scored, ScoreRequest, dsir
 from fastmtl.methods.dsir import Options
 from fastmtl.plan import TaskRef

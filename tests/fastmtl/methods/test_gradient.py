@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmtl import methods
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import convert
 from fastmtl.errors import UnknownName
 from fastmtl.methods import Scored, ScoreRequest, draw_rows, gradient
 from fastmtl.plan import StepSpec, TaskRef, Workspace, silent

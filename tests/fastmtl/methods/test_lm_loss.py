@@ -15,8 +15,8 @@ from tiny import MASKED_LMS, write_encoder
 from transformers import AutoModelForMaskedLM
 
 from fastmtl import methods
+from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
-from fastmtl.datasets import convert
 from fastmtl.device import Machine
 from fastmtl.encoders import Abilities
 from fastmtl.masked_lm import MaskableRows, keys, load_masked_lm

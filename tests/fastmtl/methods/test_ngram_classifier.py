@@ -9,7 +9,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from fastmtl.datasets import convert
+from fastmtl.canonical import convert
 from fastmtl.methods import ScoreRequest, draw_rows, ngram_classifier
 from fastmtl.plan import TaskRef
 

@@ -14,9 +14,9 @@ from fastmtl.datasets import Dataset, TaskKind
 from fastmtl.device import Machine
 from fastmtl.examples import in_head_units
 from fastmtl.model import MtDnn, Task, load_checkpoint
+from fastmtl.reading import read_tokens
 from fastmtl.scoring import predict
 from fastmtl.steps.finetune import BestEpoch
-from fastmtl.tokens import read_tokens
 
 CPU = Machine("cpu", "fp32", "test", 2**34)
 TEXTS = [("the cat sleeps", "yes"), ("a big dog runs", "yes"), ("fish", "yes"), ("two birds", "no")]

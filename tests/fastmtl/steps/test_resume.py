@@ -13,7 +13,7 @@ from worlds import config, write_world
 
 from fastmtl import pipeline
 from fastmtl.artifacts import Cache
-from fastmtl.datasets import convert
+from fastmtl.canonical import convert
 from fastmtl.device import Machine
 from fastmtl.keeping import complete
 from fastmtl.local import run_steps

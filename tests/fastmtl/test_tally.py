@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmtl.summary import EXAMPLE_CHARS, EXAMPLES, Example, Statistics
+from fastmtl.summary import Example
+from fastmtl.tally import EXAMPLE_CHARS, EXAMPLES, Statistics
 
 
-def noted(rows, pair=False):
-    statistics = Statistics(pair)
+def noted(rows):
+    statistics = Statistics()
     for number, (text_a, text_b) in enumerate(rows):
         statistics.add(number, text_a, text_b, "1")
     return statistics
@@ -24,7 +25,7 @@ def test_lengths_are_those_of_the_characters(texts):
 
 
 def test_a_pairs_length_is_that_of_both_texts():
-    assert noted([("abc", "de")], pair=True).lengths().longest == 5
+    assert noted([("abc", "de")]).lengths().longest == 5
 
 
 @given(st.lists(st.text(alphabet="ab\x01", max_size=2)))
@@ -33,7 +34,7 @@ def test_duplicates_are_the_rows_that_repeat_an_earlier_one(texts):
 
 
 def test_a_pair_turned_round_is_no_duplicate():
-    assert noted([("a", "b"), ("b", "a"), ("ab", ""), ("a", "b")], pair=True).duplicates() == 1
+    assert noted([("a", "b"), ("b", "a"), ("ab", ""), ("a", "b")]).duplicates() == 1
 
 
 def test_examples_are_the_first_rows_cut_short():
