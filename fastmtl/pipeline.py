@@ -36,7 +36,10 @@ EXPLAIN_VERSION = 2
 MAP_VERSION = 1
 REPORT_VERSION = 4
 
-__all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
+SELECTION_STEP = "select"
+"""Name and kind of the step that chooses the rows which the job is about."""
+
+__all__ = ["SELECTION", "SELECTION_STEP", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
 
 
 class _Step(Protocol):

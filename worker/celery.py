@@ -17,8 +17,8 @@ REDIS = ("redis", "sentinel")
 VISIBILITY_SECONDS = 3600
 
 
-def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
-    """Return the application that hands every message's id, and what else it carries, to `run_step`."""
+def worker_app(settings: Settings, work: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
+    """Return the application that hands every message's id, and what else it carries, to `work`."""
     celery = celery_app(settings)
     celery.conf.update(
         # A message is only a bell: it is gone once heard, and what it was for stands in the database. Late
@@ -58,7 +58,7 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, s
 
     @celery.task(name=RUN_STEP, bind=True, shared=False)  # type: ignore[untyped-decorator]
     def ring(task: Task, step_id: str) -> None:
-        run_step(uuid.UUID(step_id), _carried(task))
+        work(uuid.UUID(step_id), _carried(task))
 
     celery.finalize()
     return celery

@@ -13,6 +13,7 @@ import pytest
 from kombu import Connection
 
 from app.folder_broker import Channel
+from app.jobs import Ready
 from app.queue import Queue, celery_app
 from app.settings import Settings
 
@@ -89,7 +90,7 @@ def test_a_message_is_got_by_one_of_many(connection: Connection):
 def test_a_bell_that_cannot_be_written_is_left_to_the_sweep(tmp_path: Path):
     queue = Queue(Settings(home=tmp_path))
     (tmp_path / "broker" / "messages").rmdir()
-    queue.ring([uuid.uuid4()])
+    queue.ring([Ready(uuid.uuid4(), needs_device=True)])
     queue.close()
 
 

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service import Api
 
 from app import exporting
+from app.jobs import Ready
 from app.main import create_app
 from app.queue import Queue
 from app.settings import Settings
@@ -32,7 +33,7 @@ def rung(home: Path) -> list[tuple[uuid.UUID, dict]]:
 def test_messages_in_the_folder_stand_in_the_order_they_were_rung(tmp_path: Path):
     steps = [uuid.uuid4() for _ in range(30)]
     queue = Queue(Settings(home=tmp_path))
-    queue.ring(steps)
+    queue.ring([Ready(step_id, needs_device=True) for step_id in steps])
     queue.close()
     assert [step_id for step_id, _ in rung(tmp_path)] == steps
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.contextvars import bound_contextvars
 
+from app.jobs import Ready
 from app.queue import Queue
 from app.settings import Settings
 from worker.celery import MAX_CARRIED, worker_app
@@ -31,13 +32,14 @@ worker.start()
 def test_a_bell_tells_which_request_and_which_trace_it_comes_from(stack: dict[str, str], tmp_path: Path):
     settings = Settings(home=tmp_path / "home", broker_url=stack.get("FASTMTL_BROKER_URL"))
     ids = [uuid.uuid4() for _ in range(3)]
+    ready = [Ready(step_id, needs_device=True) for step_id in ids]
     longest = "x" * MAX_CARRIED
     odd = {"request_id": longest + "x", "traceparent": ["00"], "other": longest}
     bells = [Queue(settings, lambda: {"traceparent": "00-trace"}), Queue(settings), Queue(settings, lambda: odd)]
     with bound_contextvars(request_id="mine"):
-        bells[0].ring(ids[:1])
-    bells[1].ring(ids[1:2])
-    bells[2].ring(ids[2:])
+        bells[0].ring(ready[:1])
+    bells[1].ring(ready[1:2])
+    bells[2].ring(ready[2:])
     for bell in bells:
         bell.close()
     command, environment = [sys.executable, "-c", WORKER], {**os.environ, **stack}
