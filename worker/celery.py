@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 
 from celery import Celery, Task
 
-from app.queue import RUN_STEP, celery_app
+from app.queue import MAX_CARRIED, RUN_STEP, celery_app
 from app.settings import Settings
 
-MAX_CARRIED = 300
-"""Characters of a header that is read at all."""
 REDIS = ("redis", "sentinel")
 """How a Redis broker's address begins."""
 VISIBILITY_SECONDS = 3600

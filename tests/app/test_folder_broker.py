@@ -96,7 +96,7 @@ def test_a_bell_that_cannot_be_written_is_left_to_the_sweep(tmp_path: Path):
 
 def test_whoever_looks_while_messages_are_written_sees_whole_ones(tmp_path: Path):
     queue = Queue(Settings(home=tmp_path))
-    writer = threading.Thread(target=queue.ring, args=([uuid.uuid4() for _ in range(MESSAGES)],))
+    writer = threading.Thread(target=queue.ring, args=([Ready(uuid.uuid4(), True) for _ in range(MESSAGES)],))
     writer.start()
     looks = 0
     while writer.is_alive():
