@@ -61,6 +61,8 @@ def choose_device(wanted: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidConfig("device", f"{wanted} is asked for, but torch sees no CUDA device here")
+    if wanted.startswith("cuda:") and int(wanted.removeprefix("cuda:")) >= (count := torch.cuda.device_count()):
+        raise InvalidConfig("device", f"{wanted} is asked for, but the last device here is cuda:{count - 1}")
     return wanted
 
 
