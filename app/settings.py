@@ -93,7 +93,9 @@ class Settings(BaseSettings):
         description='Encoders that jobs may name, as JSON: {"name": "hub:owner/name@commit"}, or "folder:/path" with '
         "@sha256:digest where its files may not change; see fastmtl/encoders.py.",
     )
-    device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
+    device: str = Field(
+        "auto", description="Where steps compute: auto, cpu, cuda or cuda:N; trainings share several, cuda:0,cuda:1."
+    )
     takes: Literal["all", "cpu", "gpu"] = Field(
         "all",
         description="Which steps a worker takes: all, those that need no device (cpu), or only those that do (gpu).",

@@ -1,7 +1,8 @@
 """The one loop of all three trainings: TD-MTDNN, TO-MTDNN and fine-tuning differ in rows and loss, not in steps.
 
 AdamW, linear decay to zero without warm-up, gradients clipped, bf16 autocast where the device has it. A batch that does
-not fit in memory is taken in parts whose gradients add up to its own.
+not fit in memory is taken in parts whose gradients add up to its own; one that several processes share (fastmtl.ranks)
+is summed over them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress
 from fastmtl.portion import Portion
+from fastmtl.ranks import Ranks
 from fastmtl.run import Run
 from fastmtl.telling import tell_metrics
 from fastmtl.vocabulary import Vocabulary
@@ -74,19 +76,23 @@ def train(
         portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
         run = Run(model, config.learning_rate, steps, machine, portion, seed)
         run.go_on(checkpoints, progress)
+        ranks = Ranks.here()
+        ranks.agree(model)
         for epoch, batches in _epochs(vocabulary.sources, config.batch_size, seed, steps, run.epoch):
             model.train()
             for batch in batches[run.batch :]:
-                run.step(len(batch.rows), _backward(model, batch, loss_of, machine, portion))
+                ranks.seed(seed, epoch * an_epoch + run.batch)
+                loss = _backward(model, batch, loss_of, machine, portion, ranks)
+                run.step(len(batch.rows), ranks.sum(model.parameters(), loss))
                 progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
                 checkpoints.tick()
             model.eval()
-            loss = float(run.total) / len(batches)
-            tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
+            mean = float(run.total) / len(batches)
+            tell_metrics(progress, {"epoch": epoch + 1, "loss": mean})
             if after_epoch:
                 with vocabulary.widened():
                     after_epoch(epoch)
-            run.end_epoch(loss)
+            run.end_epoch(mean)
         run.end()
     return History(tuple(run.losses), steps, run.rows)
 
@@ -100,17 +106,25 @@ def _epochs(
         yield epoch, training_batches(sources, batch_size, seed, epoch)[: steps - epoch * an_epoch]
 
 
-def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, portion: Portion) -> torch.Tensor:
-    """Lay the gradients of the batch's mean loss down in the model, in parts that fit; return the loss."""
+def _backward(
+    model: MtDnn, batch: Batch, loss_of: LossOf, machine: Machine, portion: Portion, ranks: Ranks
+) -> torch.Tensor:
+    """Lay down in the model what this process's rows contribute to the gradients of the batch's mean loss.
+
+    They are taken in parts that fit. Returns what they contribute to the loss itself.
+    """
+    share = ranks.share(batch)
+    if not len(share.rows):
+        return torch.zeros((), device=machine.device)
     while True:
-        parts = batch.parts(portion.size)
+        parts = share.parts(portion.size)
         try:
             losses = [_backward_of_part(model, part, batch, loss_of, machine) for part in parts]
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             model.zero_grad()
             rows = len(parts[0].rows)
-            portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[batch.rows].max()))
+            portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[share.rows].max()))
 
 
 def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, machine: Machine) -> torch.Tensor:

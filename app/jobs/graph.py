@@ -14,10 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Row,
-    ScalarSelect,
     Select,
     Update,
     exists,
+    func,
     insert,
     select,
     text,
@@ -86,6 +86,11 @@ def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -
         for position, (spec, (step_id, reused)) in enumerate(zip(specs, steps, strict=True))
     ]
     _insert(session, JobStep, links)
+    if len(new) < len(specs):  # another job may wait for some of them
+        line_up(session, steps_of(job))
+    if len(new) > AT_ONCE and session.get_bind().dialect.name == "postgresql":
+        # Without it the planner thinks that these tables are as they were, and goes through all of them for each row.
+        session.execute(text("ANALYZE steps, job_steps, step_needs"))
     return steps
 
 
@@ -128,22 +133,27 @@ def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = No
     )
     waiting = [Step.status == Status.WAITING, ~open_need, wanted_by(LIVE)]
     queued = update(Step).where(*waiting, *([] if among is None else [Step.id.in_(among)]))
-    queued = queued.values(status=Status.QUEUED, rung_at=at, line=_best(Job.id), priority=_best(Job.priority))
+    queued = queued.values(status=Status.QUEUED, rung_at=at)
     ready = _changed(session, queued.returning(Step.id, Step.needs_device, Step.urgency))
     return [Ready(step_id, needs_device) for step_id, needs_device, _ in sorted(ready, key=lambda step: step[2])]
 
 
 def line_up(session: Session, among: Select[uuid.UUID]) -> None:
     """Let those of these unfinished steps that live jobs need stand in the line of the first of these."""
-    standing = Step.id.in_(among), Step.status.in_(UNFINISHED), wanted_by(LIVE)
-    _update(session, standing, {"line": _best(Job.id), "priority": _best(Job.priority)})
-
-
-def _best(column: Any) -> ScalarSelect[Any]:  # noqa: ANN401 - any column of the job
-    """Return a column of the live job in whose line a step stands."""
-    wanting = select(column).join(JobStep, JobStep.job_id == Job.id)
-    wanting = wanting.where(JobStep.step_id == Step.id, Job.status.in_(LIVE))
-    return wanting.order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1).correlate(Step).scalar_subquery()
+    first = (Job.priority.desc(), Job.created_at, Job.id)
+    ranked = (
+        select(
+            JobStep.step_id,
+            Job.id,
+            Job.priority,
+            func.row_number().over(partition_by=JobStep.step_id, order_by=first).label("place"),
+        )
+        .join(Job, Job.id == JobStep.job_id)
+        .where(JobStep.step_id.in_(among), Job.status.in_(LIVE))
+        .subquery()
+    )
+    standing = Step.id == ranked.c.step_id, ranked.c.place == 1, Step.status.in_(UNFINISHED)
+    _update(session, standing, {"line": ranked.c.id, "priority": ranked.c.priority})
 
 
 def steps_of(job: Job) -> Select[uuid.UUID]:

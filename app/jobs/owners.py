@@ -45,7 +45,6 @@ class Owners(Life):
             reused = sum(done for _, done in graph.adopt(session, job, specs, at))
             events.add(session, job_id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused}, at)
             ready = graph.promote(session, at, graph.steps_of(job))
-            graph.line_up(session, graph.steps_of(job))  # what others wait for too may come earlier now
             graph.settle(session, job, at)
         reach("jobs.created-not-rung")
         self._bell.ring(ready)

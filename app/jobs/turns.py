@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
-from sqlalchemy import CTE, Boolean, Select, func, literal, select, union_all
+from sqlalchemy import CTE, Boolean, ScalarSelect, func, literal, select, union_all
 from sqlalchemy.orm import aliased
 
 from app.models import Status, Step
@@ -29,7 +30,8 @@ KINDS: dict[Takes, tuple[bool, ...]] = {"all": (False, True), "cpu": (False,), "
 """Which steps a worker takes: those that need a device, those that do not, or both."""
 
 
-def next_step(takes: Takes) -> Select[uuid.UUID]:
+@cache
+def next_step(takes: Takes) -> ScalarSelect[uuid.UUID]:
     """Return a query for the id of the step whose turn it is; no row where none is queued that is taken here."""
     head, firsts = aliased(Step), _firsts(_lines(KINDS[takes]))
     running = _running()
@@ -54,6 +56,7 @@ def next_step(takes: Takes) -> Select[uuid.UUID]:
             head.id,
         )
         .limit(1)
+        .scalar_subquery()
     )
 
 

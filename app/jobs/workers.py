@@ -26,7 +26,7 @@ class Workers(Life):
 
     def claim_next(self, worker: str, takes: Takes = "all") -> Claim | None:
         """Take the step whose turn it is among those that the worker takes; None where none is queued."""
-        return self._claim(next_step(takes).scalar_subquery(), worker)
+        return self._claim(next_step(takes), worker)
 
     def claim(self, step_id: uuid.UUID, worker: str) -> Claim | None:
         """Take this queued step; None where it is not there to be taken."""
