@@ -6,8 +6,9 @@ Every function works in its caller's transaction, after `lock`. What it changes 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -73,18 +74,18 @@ def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -
             found[fingerprint] = step_id, status == Status.SUCCEEDED
     new = {spec.fingerprint: spec for spec in specs if spec.fingerprint not in found}
     found |= {fingerprint: (uuid.uuid4(), False) for fingerprint in new}
-    _insert(session, Step, [_new_step(found[name][0], job, spec, at) for name, spec in new.items()])
-    needs = [
+    _insert(session, Step, (_new_step(found[name][0], job, spec, at) for name, spec in new.items()))
+    needs = (
         {"step_id": found[name][0], "needs_id": found[need][0]}
         for name, spec in new.items()
         for need in dict.fromkeys(spec.needs)
-    ]
+    )
     _insert(session, StepNeed, needs)
     steps = [found[fingerprint] for fingerprint in fingerprints]
-    links = [
+    links = (
         {"job_id": job.id, "position": position, "step_id": step_id, "name": spec.name, "reused": reused}
         for position, (spec, (step_id, reused)) in enumerate(zip(specs, steps, strict=True))
-    ]
+    )
     _insert(session, JobStep, links)
     if len(new) < len(specs):  # another job may wait for some of them
         line_up(session, steps_of(job))
@@ -110,9 +111,10 @@ def _new_step(step_id: uuid.UUID, job: Job, spec: StepSpec, at: datetime) -> Jso
     }
 
 
-def _insert(session: Session, table: type[Step | StepNeed | JobStep], rows: list[Json]) -> None:
-    if rows:
-        session.execute(insert(table), rows)
+def _insert(session: Session, table: type[Step | StepNeed | JobStep], rows: Iterator[Json]) -> None:
+    """Insert rows, which are made as they are sent: in a long silence the database would end the transaction."""
+    while chunk := list(islice(rows, AT_ONCE)):
+        session.execute(insert(table), chunk)
 
 
 def set_back(session: Session, *which: ColumnElement[bool]) -> None:

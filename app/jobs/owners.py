@@ -31,6 +31,8 @@ class Owners(Life):
         `admit` may refuse it, in the same transaction.
         """
         at, job_id = self._clock(), job.id
+        for spec in specs:
+            _ = spec.fingerprint  # kept by each: not while everybody waits for the lock
         with self._database.transaction() as session:
             graph.lock(session)
             if session.get(Job, job_id) is not None:

@@ -42,7 +42,7 @@ def test_a_step_that_two_devices_share_leaves_what_one_would_and_no_process(tmp_
 @pytest.mark.parametrize("which", ["peer", "own"])
 def test_the_death_of_one_of_them_ends_the_attempt_and_leaves_none(tmp_path, which: str):
     training = Training(tmp_path, device="cpu,cpu")
-    training.spec.params["discriminator"]["epochs"] = 1000
+    training.spec.params["discriminator"]["epochs"] = 100
     with training.start("shared") as child:
         until(lambda: (tmp_path / "kept" / "shared").exists())  # they train
         (peer,) = peers_of(child)
