@@ -76,7 +76,7 @@ class Ranks:
         flat = torch.cat([*(each.reshape(-1).float() for each in gradients), there, loss.reshape(1).float()])
         distributed.all_reduce(flat)
         sizes = [each.numel() for each in trained]
-        *summed, found, total = flat.split([*sizes, len(trained), 1])
+        *summed, found, total = torch.split(flat, [*sizes, len(trained), 1])
         for parameter, gradient, any_of_them in zip(trained, summed, found.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if any_of_them else None
         return total[0]
