@@ -231,10 +231,11 @@ def set_quota(
     max_bytes: Annotated[str | None, typer.Option("--bytes", help="Of all its uploads; or 'default'.")] = None,
     max_rows: Annotated[str | None, typer.Option("--rows", help="Of all its datasets; or 'default'.")] = None,
     max_live_jobs: Annotated[str | None, typer.Option("--live-jobs", help="Not over at once; or 'default'.")] = None,
+    max_priority: Annotated[str | None, typer.Option("--priority", help="Of its jobs, to 9; or 'default'.")] = None,
     as_json: cli_service.AsJson = False,
 ) -> None:
     """Set what a tenant may have; 'default' is what the service's settings say."""
-    given = {"max_bytes": max_bytes, "max_rows": max_rows, "max_live_jobs": max_live_jobs}
+    given = {"max_bytes": max_bytes, "max_rows": max_rows, "max_live_jobs": max_live_jobs, "max_priority": max_priority}
     raise typer.Exit(_operator(as_json).set_quota(name, given))
 
 

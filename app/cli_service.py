@@ -100,13 +100,16 @@ def submit_job(
     name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
     deadline_seconds: Annotated[float | None, typer.Option(help="It fails if it is not over by then.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Address that is told of its end.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="From 0 to 9: of your jobs the one with more goes first.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Submit a selection job; its id is printed."""
     options = _options(budget, preset, method, selector, compare, repeats, curve, encoder, seed)
-    said = {"name": name, "deadline_seconds": deadline_seconds, "webhook_url": webhook_url}
+    said = {"name": name, "deadline_seconds": deadline_seconds, "webhook_url": webhook_url, "priority": priority}
     request = _request(primary, auxiliary, validation, config, options)
     raise typer.Exit(_jobs(url, as_json).submit(request, said, watch=watch))
 

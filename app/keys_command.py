@@ -108,7 +108,7 @@ class Operator:
         """List the tenants with what they have and may have."""
 
         def run(database: Database) -> None:
-            shown = table("name", "made", "bytes", "rows", "live jobs")
+            shown = table("name", "made", "bytes", "rows", "live jobs", "priority")
             found = []
             with database.reading() as session:
                 for tenant in tenants.every(session):

@@ -1,4 +1,4 @@
-"""How much a tenant may have: bytes and rows of its datasets, jobs that are not over.
+"""How much a tenant may have: bytes and rows of its datasets, jobs that are not over and their priority.
 
 An upload in parts counts with the bytes that were declared from its beginning until it is given up, refused or swept:
 else a disk could be filled with uploads that never end. Once it is a dataset, that counts in its place.
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import tenants
 from app.errors import QuotaExceeded, TooManyJobs
-from app.models import Dataset, Job, PartialUpload, Status, Tenant
+from app.models import DEFAULT_PRIORITY, Dataset, Job, PartialUpload, Status, Tenant
 from app.settings import Settings
 
 RETRY_SECONDS = 30
@@ -42,6 +42,8 @@ class Quotas(NamedTuple):
     bytes: Quota
     rows: Quota
     live_jobs: Quota
+    priority: Quota
+    """The highest of its jobs that are not over, 0 where all are."""
 
 
 def quotas_of(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Quotas:
@@ -81,6 +83,21 @@ def admit_job(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Non
         )
 
 
+def admit_priority(session: Session, settings: Settings, tenant_id: uuid.UUID, wanted: int | None) -> int:
+    """Return the priority that a new job has: the one that it asks for, else the usual or the most that it may have.
+
+    Raises QuotaExceeded.
+    """
+    used, most = _count(session, settings, session.get_one(Tenant, tenant_id), 0).priority
+    assert most is not None, "the settings have one"
+    if wanted is None:
+        return min(DEFAULT_PRIORITY, most)
+    if wanted > most:
+        told = f"a job of this tenant may have a priority of at most {most}, not {wanted}; ask the operator for more"
+        raise QuotaExceeded(told, "priority", used, most)
+    return wanted
+
+
 def _refuse_upload(
     session: Session, settings: Settings, tenant: Tenant, size: int, rows: int, upload_id: uuid.UUID | None = None
 ) -> None:
@@ -111,11 +128,13 @@ def _unfinished(session: Session, tenant_id: uuid.UUID, but: uuid.UUID | None = 
 def _count(session: Session, settings: Settings, tenant: Tenant, unfinished: int) -> Quotas:
     kept = select(func.coalesce(func.sum(Dataset.source_bytes), 0), func.coalesce(func.sum(Dataset.rows), 0))
     size, rows = session.execute(kept.where(Dataset.tenant_id == tenant.id)).one()
-    live = select(func.count()).select_from(Job).where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))
+    live = select(func.count(), func.coalesce(func.max(Job.priority), 0))
+    jobs, priority = session.execute(live.where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))).one()
     return Quotas(
         Quota(int(size) + unfinished, _first(tenant.max_bytes, settings.quota_bytes)),
         Quota(int(rows), _first(tenant.max_rows, settings.quota_rows)),
-        Quota(session.execute(live).scalar_one(), _first(tenant.max_live_jobs, settings.quota_live_jobs)),
+        Quota(jobs, _first(tenant.max_live_jobs, settings.quota_live_jobs)),
+        Quota(priority, _first(tenant.max_priority, settings.quota_priority)),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from app import fields
 from app.fields import ID_EXAMPLE, SHA256, Record
-from app.models import Role, Status
+from app.models import DEFAULT_PRIORITY, LEAST_PRIORITY, MOST_PRIORITY, Role, Status
 from app.schemas_estimate import JobEstimate
 from fastmtl.config import JobConfig
 
@@ -53,6 +53,13 @@ class NewJob(Record):
         description="The datasets that rows are chosen from.", min_length=1, max_length=1000, examples=[[ID_EXAMPLE]]
     )
     config: JobConfig = Field(JobConfig(), description="What decides the result; every field has a default.")
+    priority: int | None = Field(
+        None,
+        ge=LEAST_PRIORITY,
+        le=MOST_PRIORITY,
+        description=f"Of your jobs the one with more goes first; without it {DEFAULT_PRIORITY}, or the most you may.",
+        examples=[DEFAULT_PRIORITY],
+    )
     deadline_seconds: float | None = Field(
         None,
         gt=0,
@@ -150,6 +157,12 @@ class JobOut(Record):
     name: str = fields.text("Its name.", "rte, 1000")
     status: Status = Field(description="How it stands.", examples=["running"])
     config: JobConfig = Field(description="What decides the result, with every default written out.")
+    priority: int = Field(
+        description="Of the tenant's jobs the one with more goes first.",
+        ge=LEAST_PRIORITY,
+        le=MOST_PRIORITY,
+        examples=[5],
+    )
     created_at: datetime = fields.moment("When it was submitted.")
     started_at: datetime | None = fields.moment("When its first step began.")
     finished_at: datetime | None = fields.moment("When it was over.")

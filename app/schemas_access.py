@@ -106,6 +106,7 @@ class QuotasOut(Record):
     bytes: QuotaOut = Field(description="Bytes of uploads that are kept, and that were declared for unfinished ones.")
     rows: QuotaOut = Field(description="Rows of datasets.")
     live_jobs: QuotaOut = Field(description="Jobs that are not over.")
+    priority: QuotaOut = Field(description="Highest priority of a job that is not over, and that a job may have.")
 
 
 class SelfOut(Record):

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     quota_live_jobs: int | None = Field(
         None, ge=0, description="Jobs of a tenant that are not over at once, unless it has its own quota."
     )
+    quota_priority: int = Field(
+        9, ge=0, le=9, description="Highest priority of a tenant's jobs, unless it has its own quota."
+    )
     host: str = Field("127.0.0.1", description="Address that `fastmtl serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `fastmtl serve` listens on; 0 takes a free one.")
     max_upload_bytes: int = Field(4096 * MIB, ge=1, description="Largest accepted upload, bytes.")
@@ -90,7 +93,13 @@ class Settings(BaseSettings):
         description='Encoders that jobs may name, as JSON: {"name": "hub:owner/name@commit"}, or "folder:/path" with '
         "@sha256:digest where its files may not change; see fastmtl/encoders.py.",
     )
-    device: str = Field("auto", description="Where steps compute: auto, cpu, cuda or cuda:N.")
+    device: str = Field(
+        "auto", description="Where steps compute: auto, cpu, cuda or cuda:N; trainings share several, cuda:0,cuda:1."
+    )
+    takes: Literal["all", "cpu", "gpu"] = Field(
+        "all",
+        description="Which steps a worker takes: all, those that need no device (cpu), or only those that do (gpu).",
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads of a step; default: all that it may use.")
     calibrate: bool = Field(
         True, description="Whether a worker measures its device at its start where nothing was measured on it yet."

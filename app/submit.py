@@ -16,7 +16,7 @@ from app.db import Database
 from app.estimate import compact, foretell
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role
-from app.quotas import admit_job
+from app.quotas import admit_job, admit_priority
 from app.roll import Roll
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
@@ -64,7 +64,12 @@ def submit(
         webhook_url=request.webhook_url,
         estimate=compact(_foretell(database, settings, tenant_id, request, plan)),
     )
-    return jobs.create(job, members, plan.steps, lambda session: admit_job(session, settings, tenant_id))
+
+    def admit(session: Session) -> None:
+        admit_job(session, settings, tenant_id)
+        job.priority = admit_priority(session, settings, tenant_id, request.priority)
+
+    return jobs.create(job, members, plan.steps, admit)
 
 
 def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:

@@ -198,6 +198,7 @@ def _job_out(job: Job) -> JobOut:
         name=job.name,
         status=Status(job.status),
         config=JobConfig.model_validate(job.config),
+        priority=job.priority,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,

@@ -13,6 +13,7 @@ from torch.utils import deterministic
 from fastmtl.config import Precision
 from fastmtl.errors import InvalidConfig
 from fastmtl.processor import cpuinfo, processor_name
+from fastmtl.ranks import Ranks
 
 BYTES_A_TOKEN = 2**17
 """Of a GPU's memory for a token of an inference batch: what an encoder of width 1,024 takes, with room to spare."""
@@ -57,15 +58,23 @@ class Machine:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
 
+def devices(wanted: str) -> list[str]:
+    """Return the devices that a setting names, e.g. `cuda:0,cuda:1`: trainings share them, all else takes the first."""
+    return [each.strip() for each in wanted.split(",")]
+
+
 def choose_device(wanted: str) -> str:
-    """Return the device that `auto` means here, or the one that is asked for.
+    """Return the device that `auto` means here, or the one that is asked for, the first of several.
 
     Raises InvalidConfig where it is not there.
     """
+    wanted = devices(wanted)[0]
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidConfig("device", f"{wanted} is asked for, but torch sees no CUDA device here")
+    if wanted.startswith("cuda:") and int(wanted.removeprefix("cuda:")) >= (count := torch.cuda.device_count()):
+        raise InvalidConfig("device", f"{wanted} is asked for, but the last device here is cuda:{count - 1}")
     return wanted
 
 
@@ -79,6 +88,8 @@ def describe(device: str, precision: Precision) -> Machine:
         has_bf16 = _cpu_has_bf16()
         free = _free_memory()
         name = f"{processor_name()}, {torch.get_num_threads()} threads"
+    if (count := Ranks.here().count) > 1:
+        name = f"{count} x {name}"
     settled: Precision = precision if precision != "auto" else ("bf16" if has_bf16 else "fp32")
     return Machine(device, settled, name, free)
 

@@ -36,7 +36,10 @@ EXPLAIN_VERSION = 2
 MAP_VERSION = 1
 REPORT_VERSION = 4
 
-__all__ = ["SELECTION", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "urgency"]
+SELECTION_STEP = "select"
+"""Name and kind of the step that chooses the rows which the job is about."""
+
+__all__ = ["SELECTION", "SELECTION_STEP", "Tasks", "eligible_rows", "needs_torch", "plan", "run", "trains", "urgency"]
 
 
 class _Step(Protocol):
@@ -107,6 +110,11 @@ def urgency(kind: str) -> int:
         "map",
     )
     return order.index(kind) if kind in order else order.index("embed")
+
+
+def trains(spec: StepSpec) -> bool:
+    """Whether the step is one training, which several devices may share."""
+    return spec.kind in ("discriminator", "target", "finetune")
 
 
 def needs_torch(spec: StepSpec) -> bool:

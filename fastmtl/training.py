@@ -1,7 +1,8 @@
 """The one loop of all three trainings: TD-MTDNN, TO-MTDNN and fine-tuning differ in rows and loss, not in steps.
 
 AdamW, linear decay to zero without warm-up, gradients clipped, bf16 autocast where the device has it. A batch that does
-not fit in memory is taken in parts whose gradients add up to its own.
+not fit in memory is taken in parts whose gradients add up to its own; one that several processes share (fastmtl.ranks)
+is summed over them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fastmtl.losses import task_loss
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress
 from fastmtl.portion import Portion
+from fastmtl.ranks import Ranks
 from fastmtl.run import Run
 from fastmtl.telling import tell_metrics
 from fastmtl.vocabulary import Vocabulary
@@ -75,20 +77,24 @@ def train(
         portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
         run = Run(model, config.learning_rate, steps, machine, portion, seed)
         run.go_on(checkpoints, progress)
-        reader = Reader(model, config.batch_size, vocabulary.sources, steps, machine)
+        ranks = Ranks.here()
+        ranks.agree(model)
+        reader = Reader(model, ranks.rows_of(config.batch_size), vocabulary.sources, steps, machine)
         for epoch, batches in _epochs(vocabulary.sources, config.batch_size, seed, steps, run.epoch):
             model.train()
             for batch in batches[run.batch :]:
-                run.step(len(batch.rows), _backward(model, batch, loss_of, reader, portion))
+                ranks.seed(seed, epoch * an_epoch + run.batch)
+                loss = _backward(model, batch, loss_of, reader, portion, ranks)
+                run.step(len(batch.rows), ranks.sum(model.parameters(), loss))
                 progress(min(run.rows, expected), expected, "rows", f"epoch {epoch + 1} of {-(-steps // an_epoch)}")
                 checkpoints.tick()
             model.eval()
-            loss = float(run.total) / len(batches)
-            tell_metrics(progress, {"epoch": epoch + 1, "loss": loss})
+            mean = float(run.total) / len(batches)
+            tell_metrics(progress, {"epoch": epoch + 1, "loss": mean})
             if after_epoch:
                 with vocabulary.widened():
                     after_epoch(epoch)
-            run.end_epoch(loss)
+            run.end_epoch(mean)
         run.end()
     return History(tuple(run.losses), steps, run.rows)
 
@@ -102,17 +108,25 @@ def _epochs(
         yield epoch, training_batches(sources, batch_size, seed, epoch)[: steps - epoch * an_epoch]
 
 
-def _backward(model: MtDnn, batch: Batch, loss_of: LossOf, reader: Reader, portion: Portion) -> torch.Tensor:
-    """Lay the gradients of the batch's mean loss down in the model, in parts that fit; return the loss."""
+def _backward(
+    model: MtDnn, batch: Batch, loss_of: LossOf, reader: Reader, portion: Portion, ranks: Ranks
+) -> torch.Tensor:
+    """Lay down in the model what this process's rows contribute to the gradients of the batch's mean loss.
+
+    They are taken in parts that fit. Returns what they contribute to the loss itself.
+    """
+    share = ranks.share(batch)
+    if not len(share.rows):
+        return torch.zeros((), device=reader.device)
     while True:
-        parts = batch.parts(portion.size)
+        parts = share.parts(portion.size)
         try:
             losses = [_backward_of_part(model, part, batch, loss_of, reader) for part in parts]
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             model.zero_grad()
             rows = len(parts[0].rows)
-            portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[batch.rows].max()))
+            portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[share.rows].max()))
 
 
 def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, reader: Reader) -> torch.Tensor:
@@ -130,13 +144,13 @@ class Reader:
     Else rows of like length are padded together, and all of them read at once where the encoder can.
     """
 
-    def __init__(
-        self, model: MtDnn, batch_size: int, sources: Sequence[TaskRows], steps: int, machine: Machine
-    ) -> None:
+    def __init__(self, model: MtDnn, rows: int, sources: Sequence[TaskRows], steps: int, machine: Machine) -> None:
+        """Read batches most of which have so many rows."""
+        self.device = machine.device
         self._model = model
         self._machine = machine
         longest = max((int(each.tokens.lengths.max()) for each in sources if len(each.tokens)), default=0)
-        self._graphs = Graphs(model, batch_size, longest, machine) if Graphs.pay(model, steps, machine) else None
+        self._graphs = Graphs(model, rows, longest, machine) if Graphs.pay(model, steps, machine) else None
 
     def features(self, batch: Batch) -> torch.Tensor:
         """Return [B, H] float32."""

@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 
 from celery import Celery, Task
 
-from app.queue import RUN_STEP, celery_app
+from app.queue import MAX_CARRIED, RUN_STEP, celery_app
 from app.settings import Settings
 
-MAX_CARRIED = 300
-"""Characters of a header that is read at all."""
 REDIS = ("redis", "sentinel")
 """How a Redis broker's address begins."""
 VISIBILITY_SECONDS = 3600
 
 
-def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
-    """Return the application that hands every message's id, and what else it carries, to `run_step`."""
+def worker_app(settings: Settings, work: Callable[[uuid.UUID, Mapping[str, str]], None]) -> Celery:
+    """Return the application that hands every message's id, and what else it carries, to `work`."""
     celery = celery_app(settings)
     celery.conf.update(
         # A message is only a bell: it is gone once heard, and what it was for stands in the database. Late
@@ -58,7 +56,7 @@ def worker_app(settings: Settings, run_step: Callable[[uuid.UUID, Mapping[str, s
 
     @celery.task(name=RUN_STEP, bind=True, shared=False)  # type: ignore[untyped-decorator]
     def ring(task: Task, step_id: str) -> None:
-        run_step(uuid.UUID(step_id), _carried(task))
+        work(uuid.UUID(step_id), _carried(task))
 
     celery.finalize()
     return celery

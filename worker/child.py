@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -24,7 +25,8 @@ from app.failpoints import reach
 from app.settings import Settings
 from fastmtl import pipeline
 from fastmtl.errors import FastMTLError, InvalidConfig, is_out_of_memory
-from fastmtl.plan import Json, StepSpec, Workspace
+from fastmtl.plan import Json, StepSpec, Workspace, silent
+from worker import peers
 from worker.measuring import MEASURED, measured
 from worker.progress import Reporter
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
@@ -38,6 +40,8 @@ def main() -> int:
     """Compute the step; return 0, or 1 after an error line."""
     folder = Path(sys.argv[1])
     request = Request.model_validate_json((folder / REQUEST).read_text())
+    if len(sys.argv) > 2:
+        return _help(request, folder, rank=int(sys.argv[2]), parent=int(sys.argv[3]))
     _end_with(request.parent)
     channel, one_at_a_time = _own_standard_output(), threading.Lock()
     settings = Settings()
@@ -52,7 +56,7 @@ def main() -> int:
             reach("child.half-way")
 
     try:
-        result = _run(request, folder, Reporter(tell))
+        result = _run(request, folder, Reporter(tell), lambda why: _give_up(tell, why))
     except Exception as error:
         log.exception("step.failed")
         tell(describe(error))
@@ -78,28 +82,62 @@ def describe(error: Exception) -> Message:
     return Message(error={"type": "internal", "message": message}, again=True)
 
 
-def _run(request: Request, folder: Path, progress: Reporter) -> Json:
+def _help(request: Request, folder: Path, rank: int, parent: int) -> int:
+    """Take part in the training of another process, `parent`: what is left behind nobody reads."""
+    _end_with(parent)
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    spec, output = StepSpec.from_json(request.spec), peers.of_rank(folder, rank) / OUTPUT
+    output.mkdir()
+    try:
+        device = _prepare_torch(request, folder, rank)
+        keeping = peers.keeping_of(request, folder, rank)
+        pipeline.run(spec, Workspace(request.datasets, request.inputs, output, device, silent, keeping))
+    except Exception as error:
+        log.exception("peer.failed", rank=rank)
+        peers.leave_word(folder, rank, describe(error))
+        return 1
+    return 0
+
+
+def _give_up(tell: Callable[[Message], None], why: Message) -> None:
+    """End at once: another process of the training has."""
+    tell(why)
+    os._exit(1)
+
+
+def _run(request: Request, folder: Path, progress: Reporter, lost: Callable[[Message], None]) -> Json:
     spec = StepSpec.from_json(request.spec)
     output = folder / OUTPUT
     output.mkdir()
-    device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
+    if pipeline.trains(spec) and "," in request.device:
+        peers.start(folder, request.device.count(",") + 1, lost)
+        device = _prepare_torch(request, folder, 0)
+    else:
+        device = _prepare_torch(request) if pipeline.needs_torch(spec) else "cpu"
     reach("child.started")
     workspace = Workspace(request.datasets, request.inputs, output, device, progress, request.keeping, request.tokens)
     result = pipeline.run(spec, workspace)
     return {**result, MEASURED: measured(spec, result, output, device)}
 
 
-def _prepare_torch(request: Request) -> str:
-    """Set the threads and choose the device."""
+def _prepare_torch(request: Request, folder: Path | None = None, rank: int = 0) -> str:
+    """Set the threads and choose the device; with a folder, the rank's, after it has met the others there."""
     import torch  # here: steps without it start in half a second instead of four
     from transformers.utils import logging
 
-    from fastmtl.device import choose_device
+    from fastmtl.device import choose_device, devices
+    from fastmtl.ranks import Ranks
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if request.threads:
         torch.set_num_threads(request.threads)
-    return choose_device(request.device)
+    if folder is None:
+        return choose_device(request.device)
+    named = devices(request.device)
+    device = choose_device(named[rank])
+    Ranks.join(rank, len(named), device, folder / peers.MEETING)
+    return device
 
 
 def _end_with(parent: int) -> None:

@@ -25,7 +25,7 @@ from app.janitor import remove_orphans
 from app.jobs import Claim, Jobs
 from app.logs import CARRIED
 from app.metrics import process_registry, served
-from app.queue import Queue
+from app.queue import QUEUES, Queue
 from app.roll import Roll
 from app.settings import Settings
 from app.storage import Storage
@@ -65,16 +65,21 @@ class Worker:
         self._calibrator = Calibrator(self._database, settings)
         self._courier = Courier(self._database, settings)
 
-    def run_step(self, step_id: uuid.UUID, carried: Mapping[str, str]) -> None:
-        """Claim a step and compute it; a bell that came too late or twice finds it taken."""
-        if self._stopping.is_set():
-            return  # the sweep of another worker rings again
-        request = {CARRIED: carried[CARRIED]} if CARRIED in carried else {}
-        with bound_contextvars(step_id=str(step_id), **request):
-            claim = self._jobs.claim(step_id, self.name)
+    def work(self, rung_for: uuid.UUID, carried: Mapping[str, str]) -> None:
+        """Compute the step whose turn it is, and the next, until there is none; a bell that came too late finds none.
+
+        `carried` is what the bell told of the step that it was rung for, which need not be the one whose turn it is.
+        """
+        while not self._stopping.is_set():  # else the sweep of another worker rings again
+            claim = self._jobs.claim_next(self.name, self._settings.takes)
             if claim is None:
                 return
             reach("worker.claimed")
+            self._compute(claim, carried if claim.step_id == rung_for else {})
+
+    def _compute(self, claim: Claim, carried: Mapping[str, str]) -> None:
+        request = {CARRIED: carried[CARRIED]} if CARRIED in carried else {}
+        with bound_contextvars(step_id=str(claim.step_id), **request):
             self._calibrator.give_way()
             jobs = [str(each) for each in claim.job_ids[:MAX_TOLD]]
             with bound_contextvars(tenant_id=str(claim.tenant_id), job_ids=jobs), self._attempt(claim, carried):
@@ -88,7 +93,7 @@ class Worker:
         tidied = time.monotonic()
         while not self._stopping.wait(self._settings.sweep_seconds):
             try:
-                rung = self._jobs.sweep()
+                rung = self._jobs.sweep() if self._jobs.is_due() else 0
             except SQLAlchemyError as error:
                 self._metrics.sweep_failed()
                 log.warning("sweep.failed", error=str(getattr(error, "orig", error)))
@@ -119,7 +124,7 @@ class Worker:
         Returns the status to exit with: Celery comes back quietly from what it cannot go on after, too.
         """
         remove_left_scratch(self._settings)
-        celery = worker_app(self._settings, self.run_step)
+        celery = worker_app(self._settings, self.work)
 
         def stop(**_: Any) -> None:  # noqa: ANN401 - whatever Celery sends with its signal
             self.stop()
@@ -137,6 +142,7 @@ class Worker:
             hostname=f"fastmtl@{self.name}",
             pool="threads",
             concurrency=1,
+            queues=QUEUES[self._settings.takes],
             without_gossip=True,
             without_mingle=True,
             quiet=True,

@@ -10,18 +10,20 @@
               ▲  └──────┴── pause ──▶ paused ── resume ──▶ queued
               └── retry ── failed | cancelled
 
-A step may be rung twice or never: the claim is one conditional UPDATE, so a second delivery finds it taken, and the
-sweep rings again for what nobody took and takes back what a silent worker held. Every write of a worker names the fence
-that its claim was given; after the lease is gone to another, the old one's writes change nothing. What happens to a job
-is told in its log of events in the same transaction.
+A bell only wakes a worker; which step it takes, the database decides (app.jobs.turns). It may ring twice or never: the
+claim is one conditional UPDATE, so no step is taken twice, and the sweep rings again for what nobody took and takes
+back what a silent worker held. Every write of a worker names the fence that its claim was given; after the lease is
+gone to another, the old one's writes change nothing. What happens to a job is told in its log of events in the same
+transaction.
 """
 
 from app.jobs.owners import Owners
-from app.jobs.records import Bell, Claim, News, Receipt, StoredFile
+from app.jobs.records import Bell, Claim, News, Ready, Receipt, StoredFile
 from app.jobs.sweeper import Sweeper
+from app.jobs.turns import Takes
 from app.jobs.workers import Workers
 
-__all__ = ["Bell", "Claim", "Jobs", "News", "Receipt", "StoredFile"]
+__all__ = ["Bell", "Claim", "Jobs", "News", "Ready", "Receipt", "StoredFile", "Takes"]
 
 
 class Jobs(Owners, Workers, Sweeper):

@@ -6,22 +6,39 @@ Every function works in its caller's transaction, after `lock`. What it changes 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Select, Update, exists, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Row,
+    Select,
+    Update,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app import events, webhooks
 from app.events import EventType
+from app.jobs.records import Ready
 from app.models import Artifact, Job, JobStep, Json, Selection, Status, Step, StepNeed
-from fastmtl.pipeline import urgency
+from fastmtl.pipeline import SELECTION_STEP, needs_torch, urgency
 from fastmtl.plan import StepSpec
 
 LIVE = (Status.QUEUED, Status.RUNNING)
 UNFINISHED = (Status.WAITING, Status.QUEUED, Status.RUNNING)
 LOCK = 0x46415354  # any constant: one advisory lock for every change of the graph of steps
+AT_ONCE = 5_000
+"""Values of one IN: both databases allow a statement a few ten thousand parameters."""
 ENDED = {
     Status.SUCCEEDED: EventType.JOB_SUCCEEDED,
     Status.FAILED: EventType.JOB_FAILED,
@@ -42,50 +59,72 @@ def changed(session: Session, statement: Update) -> bool:
     return result.rowcount == 1
 
 
-def adopt(session: Session, tenant_id: uuid.UUID, specs: Sequence[StepSpec], at: datetime) -> list[Step]:
-    """Return the tenant's steps of a plan, each made new, or as it stands, or set back to be tried again.
+def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -> list[tuple[uuid.UUID, bool]]:
+    """Give a job the steps of its plan, each made new, or as it stands, or set back to be tried again.
 
-    A plan holds what its steps need, so needs are found among them. However many there are, it is two statements to
-    look and to write, and one for the needs.
+    Returns their ids and whether each is done. A plan holds what its steps need, so needs are found among them. However
+    many there are, it is a few statements.
     """
-    own = select(Step).where(Step.tenant_id == tenant_id)
-    found = session.scalars(own.where(Step.fingerprint.in_([spec.fingerprint for spec in specs])))
-    steps = {step.fingerprint: step for step in found}
-    for step in steps.values():
-        if step.status in (Status.FAILED, Status.CANCELLED):
-            set_back(step)
-    new = {
-        spec.fingerprint: Step(
-            id=uuid.uuid4(),
-            tenant_id=tenant_id,
-            fingerprint=spec.fingerprint,
-            kind=spec.kind,
-            spec=spec.to_json(),
-            status=Status.WAITING,
-            created_at=at,
-        )
-        for spec in specs
-        if spec.fingerprint not in steps
-    }
-    steps |= new
-    session.add_all(new.values())
-    session.flush()
-    session.add_all(
-        StepNeed(step_id=new[spec.fingerprint].id, needs_id=steps[need].id)
-        for spec in specs
-        if spec.fingerprint in new
+    found: dict[str, tuple[uuid.UUID, bool]] = {}
+    fingerprints = [spec.fingerprint for spec in specs]
+    for start in range(0, len(fingerprints), AT_ONCE):
+        own = Step.tenant_id == job.tenant_id, Step.fingerprint.in_(fingerprints[start : start + AT_ONCE])
+        set_back(session, *own)
+        for step_id, fingerprint, status in session.execute(select(Step.id, Step.fingerprint, Step.status).where(*own)):
+            found[fingerprint] = step_id, status == Status.SUCCEEDED
+    new = {spec.fingerprint: spec for spec in specs if spec.fingerprint not in found}
+    found |= {fingerprint: (uuid.uuid4(), False) for fingerprint in new}
+    _insert(session, Step, (_new_step(found[name][0], job, spec, at) for name, spec in new.items()))
+    needs = (
+        {"step_id": found[name][0], "needs_id": found[need][0]}
+        for name, spec in new.items()
         for need in dict.fromkeys(spec.needs)
     )
-    return [steps[spec.fingerprint] for spec in specs]
+    _insert(session, StepNeed, needs)
+    steps = [found[fingerprint] for fingerprint in fingerprints]
+    links = (
+        {"job_id": job.id, "position": position, "step_id": step_id, "name": spec.name, "reused": reused}
+        for position, (spec, (step_id, reused)) in enumerate(zip(specs, steps, strict=True))
+    )
+    _insert(session, JobStep, links)
+    if len(new) < len(specs):  # another job may wait for some of them
+        line_up(session, steps_of(job))
+    if len(new) > AT_ONCE and session.get_bind().dialect.name == "postgresql":
+        # Without it the planner thinks that these tables are as they were, and goes through all of them for each row.
+        session.execute(text("ANALYZE steps, job_steps, step_needs"))
+    return steps
 
 
-def set_back(step: Step) -> None:
-    """Let a step that ended without success be tried again."""
-    step.status, step.attempts, step.error, step.progress = Status.WAITING, 0, None, None
-    step.worker = step.started_at = step.finished_at = None
+def _new_step(step_id: uuid.UUID, job: Job, spec: StepSpec, at: datetime) -> Json:
+    return {
+        "id": step_id,
+        "tenant_id": job.tenant_id,
+        "fingerprint": spec.fingerprint,
+        "kind": spec.kind,
+        "spec": spec.to_json(),
+        "needs_device": needs_torch(spec),
+        "urgency": urgency(spec.kind),
+        "line": job.id,
+        "priority": job.priority,
+        "status": Status.WAITING,
+        "created_at": at,
+    }
 
 
-def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = None) -> list[uuid.UUID]:
+def _insert(session: Session, table: type[Step | StepNeed | JobStep], rows: Iterator[Json]) -> None:
+    """Insert rows, which are made as they are sent: in a long silence the database would end the transaction."""
+    while chunk := list(islice(rows, AT_ONCE)):
+        session.execute(insert(table), chunk)
+
+
+def set_back(session: Session, *which: ColumnElement[bool]) -> None:
+    """Let those of these steps that ended without success be tried again."""
+    fresh: Json = dict.fromkeys(("error", "progress", "worker", "started_at", "finished_at"))
+    ended = Step.status.in_((Status.FAILED, Status.CANCELLED))
+    _update(session, [*which, ended], {**fresh, "status": Status.WAITING, "attempts": 0})
+
+
+def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = None) -> list[Ready]:
     """Queue every waiting step that a live job wants and whose needs are all done; `among` these ids, or all.
 
     Returns them in the order in which they are to be rung, after the commit.
@@ -94,13 +133,29 @@ def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = No
     open_need = exists().where(
         StepNeed.step_id == Step.id, StepNeed.needs_id == needed.id, needed.status != Status.SUCCEEDED
     )
-    waiting = select(Step).where(Step.status == Status.WAITING, ~open_need, wanted_by(LIVE))
-    found = session.scalars(waiting if among is None else waiting.where(Step.id.in_(among)))
-    ready = sorted(found, key=lambda step: urgency(step.kind))
-    for step in ready:
-        step.status, step.rung_at = Status.QUEUED, at
-    session.flush()
-    return [step.id for step in ready]
+    waiting = [Step.status == Status.WAITING, ~open_need, wanted_by(LIVE)]
+    queued = update(Step).where(*waiting, *([] if among is None else [Step.id.in_(among)]))
+    queued = queued.values(status=Status.QUEUED, rung_at=at)
+    ready = _changed(session, queued.returning(Step.id, Step.needs_device, Step.urgency))
+    return [Ready(step_id, needs_device) for step_id, needs_device, _ in sorted(ready, key=lambda step: step[2])]
+
+
+def line_up(session: Session, among: Select[uuid.UUID]) -> None:
+    """Let those of these unfinished steps that live jobs need stand in the line of the first of these."""
+    first = (Job.priority.desc(), Job.created_at, Job.id)
+    ranked = (
+        select(
+            JobStep.step_id,
+            Job.id,
+            Job.priority,
+            func.row_number().over(partition_by=JobStep.step_id, order_by=first).label("place"),
+        )
+        .join(Job, Job.id == JobStep.job_id)
+        .where(JobStep.step_id.in_(among), Job.status.in_(LIVE))
+        .subquery()
+    )
+    standing = Step.id == ranked.c.step_id, ranked.c.place == 1, Step.status.in_(UNFINISHED)
+    _update(session, standing, {"line": ranked.c.id, "priority": ranked.c.priority})
 
 
 def steps_of(job: Job) -> Select[uuid.UUID]:
@@ -129,15 +184,16 @@ def live_jobs(session: Session, step_id: uuid.UUID) -> Sequence[Job]:
 
 def inputs(session: Session, step: Step) -> dict[str, dict[str, str]]:
     """Return the storage keys of everything the step needs."""
-    rows = session.execute(
-        select(Step.fingerprint, Artifact.name, Artifact.storage_key)
-        .join(StepNeed, StepNeed.needs_id == Step.id)
-        .join(Artifact, Artifact.step_id == Step.id)
-        .where(StepNeed.step_id == step.id)
-    )
+    needed = select(Step.id, Step.fingerprint).join(StepNeed, StepNeed.needs_id == Step.id)
+    fingerprints = {row.id: row.fingerprint for row in session.execute(needed.where(StepNeed.step_id == step.id))}
     found: dict[str, dict[str, str]] = {}
-    for fingerprint, name, key in rows:
-        found.setdefault(fingerprint, {})[name] = key
+    ids = list(fingerprints)
+    for start in range(
+        0, len(ids), AT_ONCE
+    ):  # by their ids: of a join the planner thinks that it takes the whole table
+        files = select(Artifact.step_id, Artifact.name, Artifact.storage_key)
+        for step_id, name, key in session.execute(files.where(Artifact.step_id.in_(ids[start : start + AT_ONCE]))):
+            found.setdefault(fingerprints[step_id], {})[name] = key
     return found
 
 
@@ -162,22 +218,36 @@ def failed_attempt(session: Session, step: Step, error: Json, again: bool, at: d
     step.finished_at = None if again else at
     session.flush()
     tell(session, step.id, EventType.STEP_FAILED, {"error": error, "again": again}, at)
-    settle(session, live_jobs(session, step.id), at)
+    for job in [] if again else live_jobs(session, step.id):
+        name = session.scalars(select(JobStep.name).where(JobStep.job_id == job.id, JobStep.step_id == step.id)).first()
+        end(session, job, Status.FAILED, at, {**error, "step": name})
 
 
-def settle(session: Session, jobs: Iterable[Job], at: datetime) -> None:
-    """Bring live jobs in line with their steps."""
-    for job in jobs:
-        steps = [(link, link.step) for link in job.steps]
-        _note_selection(session, job, steps, at)
-        failed = next(((link, step) for link, step in steps if step.status == Status.FAILED), None)
-        if failed:
-            link, step = failed
-            end(session, job, Status.FAILED, at, {**(step.error or {}), "step": link.name})
-        elif all(step.status == Status.SUCCEEDED for _, step in steps):
+def succeeded(session: Session, step: Step, at: datetime) -> None:
+    """Bring the live jobs of a step that has just succeeded in line with that."""
+    for job in live_jobs(session, step.id):
+        if step.kind == SELECTION_STEP:
+            _note_selection(session, job, at)
+        if not _any(session, job, Step.status != Status.SUCCEEDED):
             end(session, job, Status.SUCCEEDED, at)
-        elif job.status == Status.QUEUED and any(step.status == Status.RUNNING for _, step in steps):
-            start(session, job, at)
+
+
+def settle(session: Session, job: Job, at: datetime) -> None:
+    """Bring a live job in line with steps that others may have moved."""
+    _note_selection(session, job, at)
+    failed = select(JobStep.name, Step.error).join(Step).where(JobStep.job_id == job.id, Step.status == Status.FAILED)
+    if found := session.execute(failed.order_by(JobStep.position).limit(1)).first():
+        end(session, job, Status.FAILED, at, {**(found.error or {}), "step": found.name})
+    elif not _any(session, job, Step.status != Status.SUCCEEDED):
+        end(session, job, Status.SUCCEEDED, at)
+    elif job.status == Status.QUEUED and _any(session, job, Step.status == Status.RUNNING):
+        start(session, job, at)
+
+
+def _any(session: Session, job: Job, condition: ColumnElement[bool]) -> bool:
+    """Whether a job has a step of that kind; the last ones, which end last, are looked at first."""
+    found = select(JobStep.position).join(Step).where(JobStep.job_id == job.id, condition)
+    return session.scalars(found.order_by(JobStep.position.desc()).limit(1)).first() is not None
 
 
 def start(session: Session, job: Job, at: datetime) -> None:
@@ -208,21 +278,30 @@ def release(session: Session, job: Job, at: datetime) -> None:
     _update(session, [*idle, held, Step.status == Status.RUNNING], stopped | waits | {"attempts": Step.attempts - 1})
     _update(session, [*idle, held], waits)
     _update(session, [*idle, ~held], stopped | {"status": Status.CANCELLED, "finished_at": at})
+    line_up(session, steps_of(job))
 
 
 def _update(session: Session, conditions: Sequence[ColumnElement[bool]], values: dict[str, Any]) -> None:
-    statement = update(Step).where(*conditions).values(**values)
-    session.execute(statement.execution_options(synchronize_session="fetch"))
+    _changed(session, update(Step).where(*conditions).values(**values).returning(Step.id))
 
 
-def _note_selection(session: Session, job: Job, steps: Sequence[tuple[JobStep, Step]], at: datetime) -> None:
+def _changed(session: Session, statement: ReturningUpdate[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Run an UPDATE of any number of steps; what the session knew of them it reads again."""
+    rows = session.execute(statement.execution_options(synchronize_session=False)).all()
+    session.expire_all()
+    return rows
+
+
+def _note_selection(session: Session, job: Job, at: datetime) -> None:
     """Record what the job chose, once its `select` step is done."""
-    chosen = next((step for link, step in steps if link.name == "select"), None)
-    if job.selection or chosen is None or chosen.status != Status.SUCCEEDED:
+    chosen = select(Step).join(JobStep, JobStep.step_id == Step.id).where(JobStep.job_id == job.id)
+    chosen = chosen.where(JobStep.name == SELECTION_STEP, Step.status == Status.SUCCEEDED)
+    step = session.scalars(chosen).first()
+    if job.selection or step is None:
         return
-    result = chosen.result or {}
+    result = step.result or {}
     job.selection = Selection(
-        step_id=chosen.id, config=job.config, counts=result["counts"], digest=result["digest"], created_at=at
+        step_id=step.id, config=job.config, counts=result["counts"], digest=result["digest"], created_at=at
     )
     session.flush()
     told = {"digest": result["digest"], "counts": result["counts"]}

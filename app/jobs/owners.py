@@ -13,7 +13,7 @@ from app.events import EventType
 from app.failpoints import reach
 from app.jobs import graph
 from app.jobs.base import Life
-from app.jobs.records import Receipt
+from app.jobs.records import Ready, Receipt
 from app.models import Artifact, Event, Job, JobDataset, JobStep, Status, Step, StepNeed
 from fastmtl.plan import StepSpec
 
@@ -30,11 +30,13 @@ class Owners(Life):
 
         `admit` may refuse it, in the same transaction.
         """
-        at = self._clock()
+        at, job_id = self._clock(), job.id
+        for spec in specs:
+            _ = spec.fingerprint  # kept by each: not while everybody waits for the lock
         with self._database.transaction() as session:
             graph.lock(session)
-            if session.get(Job, job.id) is not None:
-                return job.id
+            if session.get(Job, job_id) is not None:
+                return job_id
             if admit:
                 admit(session)
             job.created_at = at
@@ -42,18 +44,13 @@ class Owners(Life):
             job.datasets = list(datasets)
             session.add(job)
             session.flush()
-            steps = graph.adopt(session, job.tenant_id, specs, at)
-            for position, (spec, step) in enumerate(zip(specs, steps, strict=True)):
-                reused = step.status == Status.SUCCEEDED
-                job.steps.append(JobStep(position=position, step=step, name=spec.name, reused=reused))
-            session.flush()
-            reused_steps = sum(link.reused for link in job.steps)
-            events.add(session, job.id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused_steps}, at)
+            reused = sum(done for _, done in graph.adopt(session, job, specs, at))
+            events.add(session, job_id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused}, at)
             ready = graph.promote(session, at, graph.steps_of(job))
-            graph.settle(session, [job], at)
+            graph.settle(session, job, at)
         reach("jobs.created-not-rung")
         self._bell.ring(ready)
-        return job.id
+        return job_id
 
     def cancel(self, job_id: uuid.UUID) -> Status:
         """Stop a job that is not over and return how it stands then; steps that another live job needs go on."""
@@ -89,7 +86,7 @@ class Owners(Life):
             if job.status != Status.PAUSED:
                 return Status(job.status)
             ready = self._queue(session, job, EventType.JOB_RESUMED)
-            graph.settle(session, [job], at)
+            graph.settle(session, job, at)
             status = Status(job.status)
         self._bell.ring(ready)
         return status
@@ -108,14 +105,12 @@ class Owners(Life):
                 return Status(job.status)
             if admit:
                 admit(session)
-            for link in job.steps:
-                if link.step.status in (Status.FAILED, Status.CANCELLED):
-                    graph.set_back(link.step)
+            graph.set_back(session, Step.id.in_(graph.steps_of(job)))
             job.error = job.finished_at = None
             if job.deadline_at:
                 job.deadline_at = at + (job.deadline_at - job.created_at)
             ready = self._queue(session, job, EventType.JOB_RETRIED)
-            graph.settle(session, [job], at)
+            graph.settle(session, job, at)
             status = Status(job.status)
         self._bell.ring(ready)
         return status
@@ -147,7 +142,7 @@ class Owners(Life):
             session.execute(delete(Step).where(Step.id.in_(own)))
         return Receipt(job_id, at, len(own), files[0], int(files[1]), told, shared_steps, own)
 
-    def _queue(self, session: Session, job: Job, kind: EventType) -> list[uuid.UUID]:
+    def _queue(self, session: Session, job: Job, kind: EventType) -> list[Ready]:
         """Let a job be live again; return the steps to ring."""
         at = self._clock()
         job.status = Status.QUEUED
@@ -156,4 +151,6 @@ class Owners(Life):
         mine = graph.steps_of(job)
         # Rung long ago, perhaps: whoever comes first takes it.
         session.execute(update(Step).where(Step.id.in_(mine), Step.status == Status.QUEUED).values(rung_at=None))
-        return graph.promote(session, at, mine)
+        ready = graph.promote(session, at, mine)
+        graph.line_up(session, mine)
+        return ready

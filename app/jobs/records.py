@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.events import EventType
 from app.models import Json
 from fastmtl.plan import StepSpec
 
 
-class Bell(Protocol):
-    """Tells workers of steps that are ready."""
+class Ready(NamedTuple):
+    """A step that can begin."""
 
-    def ring(self, step_ids: list[uuid.UUID]) -> None:
-        """Tell of each; may lose some."""
+    step_id: uuid.UUID
+    needs_device: bool
+
+
+class Bell(Protocol):
+    """Wakes workers that may take steps that are ready."""
+
+    def ring(self, ready: Sequence[Ready]) -> None:
+        """Wake one for each; may lose some."""
 
 
 @dataclass(frozen=True)

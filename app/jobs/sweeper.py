@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.jobs import graph
 from app.jobs.base import Life
-from app.models import Job, Status, Step
+from app.jobs.records import Ready
+from app.models import Job, Status, Step, Sweep
+
+MOST_BELLS = 1_000
+"""Rung at a time: as many as there may be idle workers."""
 
 
 class Sweeper(Life):
@@ -29,13 +34,31 @@ class Sweeper(Life):
             self._end_overdue(session, at)
             session.flush()
             ready = graph.promote(session, at)
-            late = at - timedelta(seconds=self._settings.ring_again_seconds)
-            unheard = or_(Step.rung_at.is_(None), Step.rung_at < late)
-            for step in session.scalars(select(Step).where(Step.status == Status.QUEUED, unheard)).all():
-                step.rung_at = at
-                ready.append(step.id)
+            ready += self._unheard(session, at)
         self._bell.ring(ready)
         return len(ready)
+
+    def is_due(self) -> bool:
+        """Whether it is time to sweep; of workers that ask at the same time one is told so."""
+        at = self._clock()
+        due = Sweep.at <= at - timedelta(seconds=self._settings.sweep_seconds)
+        with self._database.transaction() as session:
+            insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+            turn = insert(Sweep).values(id=1, at=at)
+            turn = turn.on_conflict_do_update(index_elements=["id"], set_={"at": at}, where=due)
+            return session.scalar(turn.returning(Sweep.id)) is not None
+
+    def _unheard(self, session: Session, at: datetime) -> list[Ready]:
+        """Return the queued steps that were rung for long ago, those that wait longest, and so many as wake everybody.
+
+        A worker that was woken goes on until nothing is left: so it need not be rung for the others.
+        """
+        late = at - timedelta(seconds=self._settings.ring_again_seconds)
+        unheard = select(Step.id).where(Step.status == Status.QUEUED, or_(Step.rung_at.is_(None), Step.rung_at < late))
+        longest = unheard.order_by(Step.rung_at.nulls_first()).limit(MOST_BELLS)
+        rung = update(Step).where(Step.id.in_(longest)).values(rung_at=at).returning(Step.id, Step.needs_device)
+        found = session.execute(rung.execution_options(synchronize_session=False))
+        return [Ready(step_id, needs_device) for step_id, needs_device in found]
 
     def _take_back(self, session: Session, step: Step, at: datetime) -> None:
         """Spend the attempt of a worker that went silent."""

@@ -7,30 +7,39 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ScalarSelect, Update, select, update
 
 from app import measurements
 from app.events import EventType
 from app.failpoints import reach
 from app.jobs import graph
 from app.jobs.base import Life
-from app.jobs.records import Claim, News, StoredFile
+from app.jobs.records import Claim, News, Ready, StoredFile
+from app.jobs.turns import Takes, next_step
 from app.models import Artifact, Dataset, Json, Status, Step
+from fastmtl.pipeline import needs_torch
 from fastmtl.plan import StepSpec
 
 
 class Workers(Life):
     """The worker's side."""
 
+    def claim_next(self, worker: str, takes: Takes = "all") -> Claim | None:
+        """Take the step whose turn it is among those that the worker takes; None where none is queued."""
+        return self._claim(next_step(takes), worker)
+
     def claim(self, step_id: uuid.UUID, worker: str) -> Claim | None:
-        """Take a queued step; None where it is not there to be taken."""
+        """Take this queued step; None where it is not there to be taken."""
+        return self._claim(step_id, worker)
+
+    def _claim(self, which: uuid.UUID | ScalarSelect[uuid.UUID], worker: str) -> Claim | None:
+        """Take a step: one statement decides and takes, and a constant number of others reads what is taken."""
         at = self._clock()
         with self._database.transaction() as session:
             graph.lock(session)  # a claim writes step then job, a cancel job then step: unordered they lock up
-            taken = graph.changed(
-                session,
+            step_id = session.scalar(
                 update(Step)
-                .where(Step.id == step_id, Step.status == Status.QUEUED)
+                .where(Step.id == which, Step.status == Status.QUEUED)
                 .values(
                     status=Status.RUNNING,
                     fence=Step.fence + 1,
@@ -39,9 +48,11 @@ class Workers(Life):
                     lease_until=self._lease(),
                     started_at=at,
                     progress=None,
-                ),
+                )
+                .returning(Step.id)
+                .execution_options(synchronize_session=False)
             )
-            if not taken:
+            if step_id is None:
                 return None
             graph.tell(session, step_id, EventType.STEP_STARTED, {"worker": worker}, at)
             jobs = graph.live_jobs(session, step_id)
@@ -73,8 +84,8 @@ class Workers(Life):
     def holds(self, claim: Claim) -> bool:
         """Whether the step is still this worker's: not cancelled, not given to another."""
         with self._database.reading() as session:
-            step = session.get(Step, claim.step_id)
-            return step is not None and step.status == Status.RUNNING and step.fence == claim.fence
+            ours = Step.id == claim.step_id, Step.fence == claim.fence, Step.status == Status.RUNNING
+            return session.scalar(select(Step.fence).where(*ours)) is not None
 
     def give_back(self, claim: Claim) -> None:
         """Queue the step again and take back the attempt: this worker stops."""
@@ -99,7 +110,7 @@ class Workers(Life):
             measurements.record(session, step, result)
             graph.tell(session, step.id, EventType.STEP_SUCCEEDED, {"seconds": seconds}, at)
             ready = graph.promote(session, at, graph.waiting_for(step.id))
-            graph.settle(session, graph.live_jobs(session, claim.step_id), at)
+            graph.succeeded(session, step, at)
         reach("jobs.finished-not-rung")
         self._bell.ring(ready)
         return True
@@ -116,7 +127,7 @@ class Workers(Life):
                 return False
             graph.failed_attempt(session, step, error, again, self._clock())
         if again:
-            self._bell.ring([claim.step_id])
+            self._bell.ring([Ready(claim.step_id, needs_torch(claim.spec))])
         return True
 
     def _lease(self) -> datetime:

@@ -4,6 +4,9 @@ from app.models.access import ApiKey, IdempotentAnswer, PageSession, PartialUplo
 from app.models.base import Base, Json, UtcDateTime
 from app.models.telling import Event, Measurement, WebhookDelivery
 from app.models.work import (
+    DEFAULT_PRIORITY,
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
     Artifact,
     Dataset,
     Job,
@@ -14,9 +17,13 @@ from app.models.work import (
     Status,
     Step,
     StepNeed,
+    Sweep,
 )
 
 __all__ = [
+    "DEFAULT_PRIORITY",
+    "LEAST_PRIORITY",
+    "MOST_PRIORITY",
     "ApiKey",
     "Artifact",
     "Base",
@@ -35,6 +42,7 @@ __all__ = [
     "Status",
     "Step",
     "StepNeed",
+    "Sweep",
     "Tenant",
     "UtcDateTime",
     "WebhookDelivery",

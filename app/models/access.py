@@ -25,6 +25,8 @@ class Tenant(Base):
     """Of all its datasets together."""
     max_live_jobs: Mapped[int | None]
     """That are not over at the same time."""
+    max_priority: Mapped[int | None]
+    """Of its jobs."""
 
     keys: Mapped[list[ApiKey]] = relationship(back_populates="tenant")
 

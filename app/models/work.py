@@ -16,6 +16,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models.base import Base, Json
 
+LEAST_PRIORITY, DEFAULT_PRIORITY, MOST_PRIORITY = 0, 5, 9
+
 
 class Status(StrEnum):
     """Of a job or a step. A job is never WAITING, a step never PAUSED; a step QUEUED has its inputs but no worker."""
@@ -87,6 +89,8 @@ class Job(Base):
     estimate: Mapped[Json | None]
     """What was foretold when it was posted; None where nothing had been measured yet."""
     webhook_url: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(default=DEFAULT_PRIORITY)
+    """Of the tenant's jobs the one with more goes first."""
 
     datasets: Mapped[list[JobDataset]] = relationship(order_by="JobDataset.position", back_populates="job")
     steps: Mapped[list[JobStep]] = relationship(order_by="JobStep.position", back_populates="job")
@@ -115,6 +119,9 @@ class Step(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "fingerprint", name="steps_once_a_tenant"),
         Index("steps_by_status", "status", "rung_at"),
+        Index("steps_in_line", "status", "needs_device", "line", "urgency", "id"),
+        Index("steps_begun_by_line", "line", "started_at"),
+        Index("steps_begun_by_tenant", "tenant_id", "started_at"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -123,6 +130,14 @@ class Step(Base):
     kind: Mapped[str]
     spec: Mapped[Json]
     """`fastmtl.plan.StepSpec` as JSON."""
+    needs_device: Mapped[bool]
+    """Whether it computes with torch: a worker that takes only other steps leaves it to one with a device."""
+    urgency: Mapped[int]
+    """`fastmtl.pipeline.urgency`: of a line's steps the lowest goes first."""
+    line: Mapped[uuid.UUID]
+    """In whose turn it is taken (app.jobs.turns): the live job that needs it with the highest priority, the oldest."""
+    priority: Mapped[int] = mapped_column(default=DEFAULT_PRIORITY)
+    """That job's."""
     status: Mapped[str]
     fence: Mapped[int] = mapped_column(default=0)
     """Rises with every claim; a writer with an older one is refused."""
@@ -142,6 +157,16 @@ class Step(Base):
     finished_at: Mapped[datetime | None]
 
     artifacts: Mapped[list[Artifact]] = relationship(order_by="Artifact.name", back_populates="step")
+
+
+class Sweep(Base):
+    """When the graph of steps was last swept: workers do it in turn, so that many cost no more than one."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """There is one row, 1."""
+    at: Mapped[datetime]
 
 
 class StepNeed(Base):

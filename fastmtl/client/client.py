@@ -133,9 +133,10 @@ class Client:
         name: str | None = None,
         deadline_seconds: float | None = None,
         webhook_url: str | None = None,
+        priority: int | None = None,
     ) -> Job:
         """Submit a selection job and return it; `config` takes what `fastmtl.config.JobConfig` has."""
-        more = {"name": name, "deadline_seconds": deadline_seconds, "webhook_url": webhook_url}
+        more = {"name": name, "deadline_seconds": deadline_seconds, "webhook_url": webhook_url, "priority": priority}
         said = {key: value for key, value in more.items() if value is not None}
         asked = {**_request(primary, auxiliary, validation, config), **said}
         return Job(self._http.json("POST", "/jobs", json=asked), self._http)

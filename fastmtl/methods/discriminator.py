@@ -29,6 +29,8 @@ summary = "The paper's: how sure a discriminator, trained with the tasks, is tha
 
 SHARD_ROWS = 50_000
 """Rows of one score step: two minutes of two CPU cores, seconds of a GPU; what a crash can cost."""
+MOST_SHARDS, MOST_SHARD_ROWS = 4_000, 2_000_000
+"""Of more rows than so many steps hold, the steps grow rather than their number, as far as memory goes."""
 NAME = "discriminator"
 DISCRIMINATOR_VERSION = 3
 SCORE_VERSION = 3
@@ -193,10 +195,15 @@ def _arithmetic(config: JobConfig) -> Json:
     return {"precision": config.precision, "read_as": config.discriminator.read_as}
 
 
-def shards(tasks: Sequence[TaskRef], size: int = SHARD_ROWS) -> Iterator[list[Piece]]:
+def shard_rows(rows: int) -> int:
+    """Return how many rows a shard has where there are so many in all; however many workers there are."""
+    return min(max(SHARD_ROWS, -(-rows // MOST_SHARDS)), MOST_SHARD_ROWS)
+
+
+def shards(tasks: Sequence[TaskRef], size: int | None = None) -> Iterator[list[Piece]]:
     """Cut the rows of all tasks, end to end, into runs of `size` rows; the last may be shorter."""
     pieces: list[Piece] = []
-    room = size
+    room = size = size or shard_rows(sum(task.rows for task in tasks))
     for task in tasks:
         start = 0
         while start < task.rows:

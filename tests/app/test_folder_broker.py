@@ -13,6 +13,7 @@ import pytest
 from kombu import Connection
 
 from app.folder_broker import Channel
+from app.jobs import Ready
 from app.queue import Queue, celery_app
 from app.settings import Settings
 
@@ -89,13 +90,13 @@ def test_a_message_is_got_by_one_of_many(connection: Connection):
 def test_a_bell_that_cannot_be_written_is_left_to_the_sweep(tmp_path: Path):
     queue = Queue(Settings(home=tmp_path))
     (tmp_path / "broker" / "messages").rmdir()
-    queue.ring([uuid.uuid4()])
+    queue.ring([Ready(uuid.uuid4(), needs_device=True)])
     queue.close()
 
 
 def test_whoever_looks_while_messages_are_written_sees_whole_ones(tmp_path: Path):
     queue = Queue(Settings(home=tmp_path))
-    writer = threading.Thread(target=queue.ring, args=([uuid.uuid4() for _ in range(MESSAGES)],))
+    writer = threading.Thread(target=queue.ring, args=([Ready(uuid.uuid4(), True) for _ in range(MESSAGES)],))
     writer.start()
     looks = 0
     while writer.is_alive():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import partial
@@ -15,7 +14,7 @@ from lives import CHAIN, OUT_OF_MEMORY, SCORE, TRAIN, Bell, World, new_job, spec
 from sqlalchemy import select, update
 
 from app.db import Database
-from app.jobs import Jobs
+from app.jobs import Jobs, Ready
 from app.models import JobStep, Step, StepNeed
 from fastmtl.plan import StepSpec
 
@@ -208,7 +207,7 @@ def test_eight_sweeps_at_once_ring_once(world: World):
 class Deaf(Bell):
     """Loses everything."""
 
-    def ring(self, step_ids: list[uuid.UUID]) -> None:
+    def ring(self, ready: Sequence[Ready]) -> None:
         """Ring for nobody."""
 
 
@@ -220,9 +219,9 @@ class Witness(Bell):
         self.database = Database(database.url)
         self.seen: list[tuple[str, str]] = []
 
-    def ring(self, step_ids: list[uuid.UUID]) -> None:
+    def ring(self, ready: Sequence[Ready]) -> None:
         with self.database.reading() as session:
-            self.seen += [(step.kind, step.status) for step in map(lambda i: session.get_one(Step, i), step_ids)]
+            self.seen += [(step.kind, step.status) for step in (session.get_one(Step, each.step_id) for each in ready)]
         self.database.close()
 
 

@@ -108,11 +108,11 @@ def test_quotas_are_set_listed_and_given_back(home: Path):
     run("tenants", "set-quota", "ada", "--bytes", "5,000,000", "--live-jobs", "2")
     told = run("tenants", "set-quota", "ada", "--live-jobs", "default", "--rows", "0")
     assert told.stderr == (
-        "'ada' has of what it may have: bytes 0 of 5,000,000, rows 0 of 0, live jobs 0 of any number\n"
+        "'ada' has of what it may have: bytes 0 of 5,000,000, rows 0 of 0, live jobs 0 of any number, priority 0 of 9\n"
     )
     assert [[row[0], *row[2:]] for row in table("tenants", "list")] == [
-        ["ada", "0 of 5,000,000", "0 of 0", "0 of any number"],
-        ["default", *["0 of any number"] * 3],
+        ["ada", "0 of 5,000,000", "0 of 0", "0 of any number", "0 of 9"],
+        ["default", *["0 of any number"] * 3, "0 of 9"],
     ]
 
 

@@ -184,6 +184,25 @@ def test_a_paused_job_is_not_over(tmp_path: Path):
         assert client.post(f"/v1/jobs/{job['id']}/resume").status_code == 202
 
 
+def test_a_job_has_the_priority_that_it_asks_for_as_far_as_its_tenant_may(tmp_path: Path):
+    with api(tmp_path, quota_priority=6) as client:
+        service = Api(client, tmp_path)
+        request = service.request()
+        had = [client.post("/v1/jobs", json={**request, **more}).json()["priority"] for more in ({}, {"priority": 6})]
+        refused = client.post("/v1/jobs", json={**request, "priority": 7})
+        with service.parts.database.transaction() as session:
+            tenants.find(session, "default").max_priority = 3
+        lower = client.post("/v1/jobs", json=request).json()["priority"]
+        out_of_bounds = client.post("/v1/jobs", json={**request, "priority": 10})
+    told = "a job of this tenant may have a priority of at most 6, not 7; ask the operator for more"
+    assert (had, lower, out_of_bounds.status_code) == ([5, 6], 3, 422)
+    assert refusal(refused) == (
+        403,
+        "quota-exceeded",
+        {"message": told, "field": "priority", "used": 6, "limit": 6},
+    )
+
+
 def test_a_tenants_own_quota_goes_before_the_services(tmp_path: Path):
     with api(tmp_path, quota_rows=1) as client:
         service = Api(client, tmp_path)

@@ -160,5 +160,6 @@ def test_a_key_says_whose_it_is_and_what_is_left(tmp_path):
                 "bytes": {"used": dataset["bytes"], "limit": 5000},
                 "rows": {"used": 3, "limit": 100},
                 "live_jobs": {"used": 0, "limit": None},
+                "priority": {"used": 0, "limit": 9},
             },
         }

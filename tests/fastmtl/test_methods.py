@@ -14,7 +14,7 @@ from fastmtl import methods
 from fastmtl.config import JobConfig
 from fastmtl.embeddings import SHARD_ROWS, Embeddings
 from fastmtl.methods import ScoreRequest, classifier, discriminator, draw_rows, embedding, random
-from fastmtl.methods.discriminator import Piece, shards
+from fastmtl.methods.discriminator import Piece, shard_rows, shards
 from fastmtl.plan import TaskRef
 
 RTE, MNLI, QNLI = TaskRef("rte", "r", 2), TaskRef("mnli", "m", 3), TaskRef("qnli", "q", 4)
@@ -222,3 +222,11 @@ def test_the_classifier_scores_by_a_logistic_regression_over_the_tasks(embedded)
         logits = vectors[task.digest] @ best[:48].reshape(3, 16).T + best[48:]
         assert np.allclose(each.scores, np.exp(log_softmax(logits, axis=1))[:, 0], atol=2e-3)
         assert np.flatnonzero(each.seen).tolist() == drawn[task.digest].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [(1, 50_000), (200_000_000, 50_000), (200_000_001, 50_001), (10**9, 250_000), (10**11, 2_000_000)],
+)
+def test_shards_grow_with_the_rows_and_not_beyond_what_memory_holds(rows: int, size: int):
+    assert shard_rows(rows) == size

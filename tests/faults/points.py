@@ -17,4 +17,5 @@ POINTS = (
     Point(10, "Keys that may not", "access_refused:access_refused"),
     Point(11, "Webhooks that lead elsewhere", "webhook_addresses:webhook_addresses"),
     Point(12, "Models that carry code", "trapped_models:trapped_models"),
+    Point(13, "Restarts of every process", "rolling:rolling_restart", short=0.2),
 )

@@ -11,7 +11,7 @@ from points import POINTS
 from results import record, stopwatch
 
 CASES = [pytest.param(point, stack, id=f"{point.number}-{stack}") for point in POINTS for stack in point.stacks]
-EVERY_TIME = {"1-embedded", "1-full", "2-full", "3-full", "5-embedded", "6-embedded"}
+EVERY_TIME = {"1-embedded", "1-full", "2-full", "3-full", "5-embedded", "6-embedded", "13-full"}
 """Short forms that `make test` runs; `make test-slow` runs the others. From point 7 on, and for point 4, the tests of
 the files concerned are short forms too.
 """

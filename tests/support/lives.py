@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from app.db import Database
-from app.jobs import Claim, Jobs
-from app.models import Job, JobStep, Json, Step, Tenant
+from app.jobs import Claim, Jobs, Ready
+from app.models import DEFAULT_PRIORITY, Job, JobStep, Json, Step, Tenant
 from app.settings import Settings
 from fastmtl.plan import StepSpec
 
@@ -38,8 +38,8 @@ class Bell:
     def __init__(self) -> None:
         self.rung: list[uuid.UUID] = []
 
-    def ring(self, step_ids: list[uuid.UUID]) -> None:
-        self.rung += step_ids
+    def ring(self, ready: Sequence[Ready]) -> None:
+        self.rung += [each.step_id for each in ready]
 
 
 class World:
@@ -51,9 +51,16 @@ class World:
         self.jobs = Jobs(database, self.bell, self.settings, self.clock)
         self.tenant = self.add_tenant("ada's")
 
-    def create(self, specs: Sequence[StepSpec], deadline: float | None = None) -> uuid.UUID:
+    def create(
+        self,
+        specs: Sequence[StepSpec],
+        deadline: float | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        tenant: uuid.UUID | None = None,
+    ) -> uuid.UUID:
         """Create a job of these steps, to be over in so many seconds."""
-        job = new_job(self.tenant)
+        job = new_job(tenant or self.tenant)
+        job.priority = priority
         job.deadline_at = self.clock() + timedelta(seconds=deadline) if deadline else None
         return self.jobs.create(job, [], specs)
 
@@ -103,7 +110,7 @@ class World:
 
 def new_job(tenant_id: uuid.UUID) -> Job:
     """Return a job that is not written yet."""
-    return Job(id=uuid.uuid4(), tenant_id=tenant_id, name="a job", config={"budget": 10})
+    return Job(id=uuid.uuid4(), tenant_id=tenant_id, name="a job", config={"budget": 10}, priority=DEFAULT_PRIORITY)
 
 
 def spec(name: str, *needs: StepSpec, **params: object) -> StepSpec:

@@ -65,7 +65,7 @@ class Processes:
         self.orders = self.home / "failpoints"
         self.deaths: list[Death] = []
         self._listeners: list[Callable[[Death], None]] = []
-        self._environment = {
+        self.environment = {
             **os.environ,
             **environment,
             "FASTMTL_HOST": "127.0.0.1",
@@ -227,7 +227,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )

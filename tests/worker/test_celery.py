@@ -12,40 +12,46 @@ from pathlib import Path
 import pytest
 from structlog.contextvars import bound_contextvars
 
-from app.queue import Queue
+from app.jobs import Ready
+from app.queue import MAX_CARRIED, Queue
 from app.settings import Settings
-from worker.celery import MAX_CARRIED, worker_app
+from worker.celery import worker_app
 
 # A process of its own: two Celery workers in one disturb each other.
 WORKER = """
 import json
+from app.queue import QUEUES
 from app.settings import Settings
 from worker.celery import worker_app
 def run_step(step_id, carried):
     print(json.dumps([str(step_id), carried]), flush=True)
-worker = worker_app(Settings(), run_step).Worker(pool="threads", concurrency=1, quiet=True, loglevel="ERROR")
+app = worker_app(Settings(), run_step)
+worker = app.Worker(pool="threads", concurrency=1, queues=QUEUES["all"], quiet=True, loglevel="ERROR")
 worker.start()
 """
 
 
 def test_a_bell_tells_which_request_and_which_trace_it_comes_from(stack: dict[str, str], tmp_path: Path):
     settings = Settings(home=tmp_path / "home", broker_url=stack.get("FASTMTL_BROKER_URL"))
-    ids = [uuid.uuid4() for _ in range(3)]
+    ids = [uuid.uuid4() for _ in range(4)]
+    ready = [Ready(step_id, needs_device=True) for step_id in ids]
     longest = "x" * MAX_CARRIED
-    odd = {"request_id": longest + "x", "traceparent": ["00"], "other": longest}
+    odd = {"request_id": longest + "x", "other": longest}
     bells = [Queue(settings, lambda: {"traceparent": "00-trace"}), Queue(settings), Queue(settings, lambda: odd)]
     with bound_contextvars(request_id="mine"):
-        bells[0].ring(ids[:1])
-    bells[1].ring(ids[1:2])
-    bells[2].ring(ids[2:])
+        bells[0].ring(ready[:1])
+    bells[1].ring(ready[1:2])
+    bells[2].ring(ready[2:])
+    bells[0].ring([Ready(ids[3], needs_device=False)])
     for bell in bells:
         bell.close()
     command, environment = [sys.executable, "-c", WORKER], {**os.environ, **stack}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:
         heard = [json.loads(worker.stdout.readline()) for _ in ids]
         worker.kill()
-    carried = [{"request_id": "mine", "traceparent": "00-trace"}, {}, {"other": longest}]
-    assert heard == [[str(step_id), each] for step_id, each in zip(ids, carried, strict=True)]
+    carried = [{"request_id": "mine", "traceparent": "00-trace"}, {}, {"other": longest}, {"traceparent": "00-trace"}]
+    expected = [[str(step_id), each] for step_id, each in zip(ids, carried, strict=True)]
+    assert sorted(heard) == sorted(expected)  # there are two queues
 
 
 @pytest.mark.parametrize("broker", [None, "redis://127.0.0.1:1/0"])

@@ -82,7 +82,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, 
     with world_in(tmp_path_factory.mktemp("worker") / "home") as world:
         job = world.post(RANK)
         with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-            world.worker.run_step(world.step_id(), CARRIED)
+            world.worker.work(world.step_id(), CARRIED)
         yield world, job, lines
 
 
@@ -101,7 +101,7 @@ def test_every_line_of_a_step_says_what_it_is_about(answered):
 
 def test_what_its_process_logs_says_so_too(world, capfd):
     job = world.post(RANK)
-    world.worker.run_step(world.step_id(), CARRIED)
+    world.worker.work(world.step_id(), CARRIED)
     told = capfd.readouterr().err
     assert "step.failed" in told and "Traceback" in told
     assert [each in told for each in ("mine", job, str(world.step_id()), str(world.tenant))] == [True] * 4
@@ -133,14 +133,14 @@ def test_it_is_measured(answered):
 def test_a_second_bell_is_neither_told_nor_measured(answered):
     world = answered[0]
     with capture_logs() as lines:
-        world.worker.run_step(world.step_id(), CARRIED)
+        world.worker.work(world.step_id(), CARRIED)
     assert (lines, world.value("step_seconds_count", kind="rank")) == ([], 1)
 
 
 def test_a_step_that_several_jobs_wait_for_names_them_all(world):
     jobs = [world.post(RANK), world.post(RANK)]
     with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        world.worker.run_step(world.step_id(), {})
+        world.worker.work(world.step_id(), {})
     assert lines[0]["job_ids"] == jobs and "request_id" not in lines[0]
 
 
