@@ -201,7 +201,7 @@ def _dataset(
         source_bytes=received.bytes,
         source_sha256=received.sha256,
         storage_key=f"{PREFIX}{dataset_id}/{uuid.uuid4().hex}/data.parquet",
-        summary=summary,
+        summary={**summary, "source": options.source} if options.source else summary,
     )
 
 

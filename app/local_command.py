@@ -23,11 +23,11 @@ from fastmtl.plan import Progress, StepSpec
 
 @dataclass(frozen=True)
 class LocalRequest:
-    """What the user asks for."""
+    """What the user asks for; each dataset is a file or a name on the hub."""
 
-    primary: Path
-    auxiliary: Sequence[Path]
-    validation: Path | None
+    primary: str
+    auxiliary: Sequence[str]
+    validation: str | None
     output: Path
     config: Path | None
     options: Json
@@ -113,6 +113,8 @@ def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
     for key, summary in result.summaries.items():
         for warning in summary.warnings:
             terminal.note(f"note on {key}: {warning}")
+    for key, source in result.sources.items():
+        terminal.note(f"{key} is {source}")
     report: Json | None = json.loads((result.folder / "report.json").read_text()) if result.report else None
     shown: list[RenderableType] = [selection_table(result.counts, f"{config.budget:,} rows chosen")]
     if report:
@@ -120,6 +122,7 @@ def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
     if result.reused:
         shown.append(f"Found done before: {', '.join(result.reused)}.")
     raw: Json = {"folder": str(result.folder.absolute()), "digest": result.digest, "counts": result.counts}
+    raw["sources"] = result.sources
     raw |= {"report": report, "reused": list(result.reused)}
     shown.append(f"Files: {result.folder.absolute()}")
     if report:

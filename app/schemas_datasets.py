@@ -66,6 +66,12 @@ class DatasetOut(Record):
     examples: list[ExampleOut] = Field(description="The first rows.")
     warnings: list[str] = Field(description="What is worth knowing about how it was read.", examples=[[]])
     digest: Annotated[str, SHA256]
+    source: str | None = Field(
+        None,
+        max_length=500,
+        description="Where the rows come from, if that was said; of the hub the commit, so they can be had again.",
+        examples=[fields.SOURCE_EXAMPLE],
+    )
     bytes: int = fields.count("Bytes of the uploaded file.", 293498)
     sha256: Annotated[str, SHA256]
 
