@@ -36,10 +36,11 @@ def run_shell(scripts: Sequence[str], folder: Path, environment: Mapping[str, st
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m app.cli "$@"\n')
     shim.chmod(0o755)
     paths = {"PATH": f"{shim.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    script = "set -euo pipefail\n" + "\n".join(scripts)
+    head = """set -euo pipefail; trap 'echo "failed: $BASH_COMMAND" >&2' ERR"""
+    script = "\n".join([head, *scripts])
     told = subprocess.run(
         ["bash", "-c", script], cwd=folder, env={**os.environ, **environment, **paths}, capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.returncode == 0, f"{told.stdout[-2000:]}\n{told.stderr[-2000:]}"
     assert "Traceback" not in told.stderr
     return told.stdout
