@@ -61,6 +61,24 @@ def upload_dataset(
     raise typer.Exit(Datasets(url, as_json=as_json).upload(given))
 
 
+@datasets.command("fetch")
+def fetch_dataset(
+    source: Annotated[str, typer.Argument(help=f"{HUB[0].upper()}{HUB[1:]}.")],
+    name: Annotated[str | None, typer.Option(help="A name for people; default: that of its part and split.")] = None,
+    text_a: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
+    text_b: Annotated[str | None, typer.Option(help="Column of the second text of a pair.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    kind: Annotated[str | None, typer.Option(help="'classification' or 'regression'.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the service fetch a public split of the hub, where its operator allows it (FASTMTL_HUB)."""
+    from app.datasets_command import Datasets, Upload
+
+    given = Upload(source, name, None, text_a, text_b, label, kind)
+    raise typer.Exit(Datasets(url, as_json=as_json).fetch(given))
+
+
 @datasets.command("list")
 def list_datasets(limit: Limit = 50, url: Url = None, as_json: AsJson = False) -> None:
     """List data sets."""

@@ -45,11 +45,25 @@ class Datasets:
                     label=given.label,
                     kind=given.kind,
                 )
-            for warning in dataset.warnings:
-                self._terminal.note(f"note: {warning}")
-            self._terminal.result(dataset.raw, _described(dataset))
+            self._show(dataset)
 
         return run(self._terminal, command)
+
+    def fetch(self, given: Upload) -> int:
+        """Let the service fetch a split of the hub, and show what became of it."""
+
+        def command() -> None:
+            said = {"text_a": given.text_a, "text_b": given.text_b, "label": given.label, "kind": given.kind}
+            with connected(self._url) as client:
+                dataset = client.fetch(given.data, name=given.name, **said)
+            self._show(dataset)
+
+        return run(self._terminal, command)
+
+    def _show(self, dataset: Dataset) -> None:
+        for warning in dataset.warnings:
+            self._terminal.note(f"note: {warning}")
+        self._terminal.result(dataset.raw, _described(dataset))
 
     def list(self, limit: int) -> int:
         """List the newest ones."""

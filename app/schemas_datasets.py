@@ -76,6 +76,30 @@ class DatasetOut(Record):
     sha256: Annotated[str, SHA256]
 
 
+class HubDataset(Record):
+    """A split on the hub, and how it is to be read; what is null is inferred."""
+
+    source: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=fields.NO_CONTROLS,
+        description="Its name: hub:OWNER/NAME[/CONFIG][@REVISION]#SPLIT.",
+        examples=["hub:nyu-mll/glue/rte#train"],
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=fields.NO_CONTROLS,
+        description="Name of the dataset; default: that of its part and split.",
+        examples=["rte"],
+    )
+    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["sentence1"])
+    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["sentence2"])
+    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
+    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+
+
 class DatasetPage(Record):
     """Some datasets, newest first."""
 

@@ -119,7 +119,7 @@ def _no_files(name: HubName, others: list[str], access: Access) -> str:
         )
     from huggingface_hub import HfApi
 
-    api = HfApi(endpoint=_endpoint(), token=access.token)
+    api = HfApi(endpoint=endpoint(), token=access.token)
     try:
         every = api.list_repo_files(name.repository, repo_type="dataset", revision=name.revision)
     except (httpx2.HTTPError, OSError):
@@ -168,13 +168,14 @@ def _asked(name: HubName, patterns: Sequence[str], access: Access) -> dict[str, 
         "repo_type": "dataset",
         "revision": name.revision,
         "allow_patterns": list(patterns),
-        "endpoint": _endpoint(),
+        "endpoint": endpoint(),
         "token": access.token,
         "cache_dir": access.cache,
     }
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
+    """Return where the hub is: HF_ENDPOINT, else huggingface.co."""
     return (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
 
 
@@ -184,14 +185,14 @@ def _asking(name: HubName) -> Iterator[None]:
     from huggingface_hub import errors
 
     token = "set HF_TOKEN to a token of an account that may read it"
-    page = f"{_endpoint()}/datasets/{name.repository}"
+    page = f"{endpoint()}/datasets/{name.repository}"
     try:
         yield
     except errors.GatedRepoError as error:
         raise NotOnHub(f"{name.repository} is gated: ask for access at {page}, then {token}") from error
     except errors.RepositoryNotFoundError as error:
         raise NotOnHub(
-            f"there is no data set {name.repository} at {_endpoint()}, or it is private: then {token}"
+            f"there is no data set {name.repository} at {endpoint()}, or it is private: then {token}"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise NotOnHub(f"{name.repository} has no revision {name.revision!r}; {page} shows which there are") from error
@@ -201,7 +202,7 @@ def _asking(name: HubName) -> Iterator[None]:
         raise _failed(name, error) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.HTTPError) as error:
         raise HubUnavailable(
-            f"{name} is not in the local cache, and {_endpoint()} cannot be reached ({_cause(error)}). Check the "
+            f"{name} is not in the local cache, and {endpoint()} cannot be reached ({_cause(error)}). Check the "
             "network, HF_ENDPOINT and HF_HUB_OFFLINE, or fetch the files elsewhere and give those"
         ) from error
 
@@ -212,7 +213,7 @@ def _failed(name: HubName, error: Exception) -> NotOnHub | HubUnavailable:
     if status in (401, 403):
         return NotOnHub(f"the hub refuses {name} ({status}): HF_TOKEN does not count, or may not read it")
     told = f"answers {status}" if status else f"failed ({_cause(error)})"
-    return HubUnavailable(f"{_endpoint()} {told} for {name}: try again later")
+    return HubUnavailable(f"{endpoint()} {told} for {name}: try again later")
 
 
 def _cause(error: BaseException) -> str:

@@ -16,7 +16,7 @@ _NAME = re.compile(
     re.ASCII,
 )
 _SPLIT = re.compile(r"\w[\w.-]*", re.ASCII)
-MAX_NAME = 500
+MAX_NAME, MAX_TITLE = 500, 200
 
 
 class HubName(NamedTuple):
@@ -39,7 +39,7 @@ class HubName(NamedTuple):
     def title(self) -> str:
         """What the rows are called among others: the part's name, and the split's unless they are there to train on."""
         part = self.name if self.config in (None, "default") else str(self.config)
-        return part if self.split == "train" else f"{part}-{self.split}"
+        return (part if self.split == "train" else f"{part}-{self.split}")[:MAX_TITLE]
 
     def __str__(self) -> str:
         """Write it as `parse` reads it."""

@@ -22,7 +22,7 @@ from fastmtl.client.records import Artifact, Dataset, Estimate, Event, Receipt
 from fastmtl.client.tables import Selection
 from fastmtl.columns import Columns
 from fastmtl.config import JobConfig
-from fastmtl.hub import fetch
+from fastmtl.hub import fetch as fetch_from_hub
 from fastmtl.hub_names import is_hub_name, parse
 from fastmtl.plan import Json
 from fastmtl.resumable import LARGE_BYTES, unseen
@@ -119,6 +119,24 @@ class Client:
             path = Path(scratch) / "table.parquet"
             frames.write_parquet(data, path)
             return self._send(path, {**options, "name": name, "format": "parquet"}, resumable, progress)
+
+    def fetch(
+        self,
+        source: str,
+        *,
+        name: str | None = None,
+        text_a: str | None = None,
+        text_b: str | None = None,
+        label: str | None = None,
+        kind: str | None = None,
+    ) -> Dataset:
+        """Let the service fetch a public split of the hub by its name, where its operator allows that (FASTMTL_HUB).
+
+        Raises Forbidden where not: `upload` takes the same name and fetches it here.
+        """
+        given = {"name": name, "text_a": text_a, "text_b": text_b, "label": label, "kind": kind}
+        said = {key: value for key, value in given.items() if value is not None}
+        return Dataset(self._http.json("POST", "/datasets/from-hub", json={"source": source, **said}))
 
     def dataset(self, dataset: DatasetLike) -> Dataset:
         """Return the description of a dataset."""
@@ -226,7 +244,9 @@ class Client:
     ) -> Dataset:
         with tempfile.TemporaryDirectory(prefix="fastmtl-hub-") as scratch:
             with _told(progress is True, f"download {parse(source).title}") as told:
-                fetched = fetch(source, Path(scratch), columns, progress=lambda done, total, *_: told(done, total))
+                fetched = fetch_from_hub(
+                    source, Path(scratch), columns, progress=lambda done, total, *_: told(done, total)
+                )
             said = {"name": fetched.title, "format": "parquet", "source": fetched.source, **options}
             return self._send(fetched.path, said, resumable, progress)
 

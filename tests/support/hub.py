@@ -65,6 +65,8 @@ class Hub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Every request: its method and path."""
     down: bool = False
+    elsewhere: str = ""
+    """Where downloads are led to, if anywhere."""
 
     def add(self, repository: str, files: dict[str, bytes | str | pa.Table]) -> None:
         """Put files into a repository."""
@@ -89,6 +91,7 @@ def hub_of(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
     thread.start()
     hub.url = f"http://127.0.0.1:{server.server_port}"
     patch.setenv("HF_ENDPOINT", hub.url)
+    patch.setenv("HF_HUB_OFFLINE", "0")
     patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub-cache"))
     try:
@@ -168,8 +171,12 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
     def _file(self, content: bytes) -> None:
-        digest = hashlib.sha256(content).hexdigest()
-        self._send(200, content, {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT})
+        told = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        if self.hub.elsewhere:
+            told |= {"Location": f"{self.hub.elsewhere}{self.path}", "X-Linked-Size": str(len(content))}
+            self._send(302, b"", told)
+        else:
+            self._send(200, content, told)
 
     def _refuse(self, status: int, code: str) -> None:
         self._send(status, b'{"error": "no"}', {"X-Error-Code": code})
