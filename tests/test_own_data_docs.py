@@ -86,7 +86,7 @@ def test_its_python_runs(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_its_commands_run(hub: Hub, tmp_path: Path):
-    with api(tmp_path / "home") as client, served(client.app) as url:  # type: ignore[arg-type]
+    with api(tmp_path / "home", hub="on") as client, served(client.app) as url:  # type: ignore[arg-type]
         place = {"FASTMTL_URL": url, "FASTMTL_API_KEY": Api(client, tmp_path / "home").key}
         cache = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": os.environ["HF_ENDPOINT"]}
         told = run_shell(blocks(PAGE, "sh"), tmp_path, {**place, **cache})
