@@ -17,6 +17,7 @@ from app.terminal import Terminal, run
 from fastmtl.config import JobConfig
 from fastmtl.encoders import KNOWN
 from fastmtl.errors import InvalidConfig
+from fastmtl.hub_names import is_hub_name
 from fastmtl.local import Result, select_rows
 from fastmtl.plan import Progress, StepSpec
 
@@ -46,6 +47,9 @@ def run_select(request: LocalRequest, *, as_json: bool = False) -> int:
         if encoder and Path(encoder).is_dir():
             known[encoder] = f"folder:{Path(encoder).absolute()}"
         config = read_config(request.config, request.options)
+        for given in (request.primary, *request.auxiliary, request.validation):
+            if is_hub_name(given):
+                terminal.note(f"{given} is taken from the hub, or its cache")
         with _bars(terminal.told) as bars:
             result = select_rows(
                 request.primary,
