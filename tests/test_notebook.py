@@ -16,7 +16,7 @@ NOTEBOOK = ROOT / "examples" / "own_csv.ipynb"
 RUN = "from nbclient.cli import main; main()"
 SMALL = """
 known_encoders = {{"tiny": "folder:{folder}"}}
-config |= {{"encoder": {{"name": "tiny", "pooling": "first", "max_length": 32}}, "budget": 40, "precision": "fp32"}}
+config |= {{"encoder": {{"name": "tiny", "pooling": "first", "max_length": 32}}, "precision": "fp32"}}
 config |= {{"target": {{"epochs": 1}}, "finetuning": {{"epochs": 1}}, "compare": ["primary_only"]}}
 """
 
