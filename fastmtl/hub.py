@@ -23,7 +23,7 @@ import httpx2
 from fastmtl import hub_card, hub_table
 from fastmtl.columns import Columns
 from fastmtl.errors import HubUnavailable, InvalidDataset, NotOnHub, Problem
-from fastmtl.hub_card import Card, listed
+from fastmtl.hub_card import Alternatives, Card, listed
 from fastmtl.hub_names import HubName, parse
 from fastmtl.plan import Progress, silent
 
@@ -92,17 +92,19 @@ def _card(name: HubName, access: Access) -> tuple[str, Card]:
     return folder.name, hub_card.read(head)
 
 
-def _files(name: HubName, patterns: Sequence[str], access: Access, progress: Progress) -> list[Path]:
+def _files(name: HubName, alternatives: Alternatives, access: Access, progress: Progress) -> list[Path]:
     """Return the Parquet files of a split, in order, all of them here."""
+    patterns = [pattern for each in alternatives for pattern in each]
     if access.max_bytes is not None:
         _check_size(name, patterns, access)
     folder = _snapshot(name, patterns, access, progress)
-    found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    matching = ({path for each in some for path in folder.glob(each) if path.is_file()} for some in alternatives)
+    found = sorted(next(filter(None, matching), set()))
     files = [path for path in found if path.suffix == ".parquet"]
     if not files:
         raise NotOnHub(_no_files(name, [path.relative_to(folder).as_posix() for path in found], access))
-    shards = {str(path.relative_to(folder)): _SHARD.fullmatch(path.name) for path in files}
-    counts = Counter((shard["stem"], int(shard["count"])) for shard in shards.values() if shard)
+    shards = [_SHARD.fullmatch(path.relative_to(folder).as_posix()) for path in files]
+    counts = Counter((shard["stem"], int(shard["count"])) for shard in shards if shard)
     if short := [(stem, there, count) for (stem, count), there in counts.items() if there != count]:
         stem, there, count = short[0]
         raise HubUnavailable(f"of the {count} files {stem}-*.parquet of {name} only {there} are here: fetch it again")

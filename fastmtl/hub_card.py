@@ -16,6 +16,9 @@ from fastmtl.hub_names import HubName
 Classes = Mapping[str, tuple[str, ...]]
 """Names of the classes by index, of every column that holds classes."""
 
+Alternatives = tuple[tuple[str, ...], ...]
+"""Patterns of paths, by one alternative each."""
+
 TOLD = 20
 """Names that a message lists at most."""
 
@@ -48,17 +51,17 @@ class Card:
             raise NotOnHub(f"{name.repository} has no part {name.config!r}{hint}; there are {listed(known)}")
         return name.config
 
-    def patterns(self, part: str | None, name: HubName) -> tuple[str, ...]:
+    def patterns(self, part: str | None, name: HubName) -> Alternatives:
         """Return patterns of the paths of a split's files: the card's, else where such files usually lie.
 
-        Raises NotOnHub that lists the splits there are.
+        The first alternative counts that any file matches. Raises NotOnHub that lists the splits there are.
         """
         splits = self.files.get(part or "", {})
         if not splits:
             return usual(name.config, name.split)
         if name.split not in splits:
             raise NotOnHub(f"{name} is not there: its splits are {listed(list(splits))}")
-        return splits[name.split]
+        return (splits[name.split],)
 
     def classes_of(self, part: str | None) -> Classes:
         """Return the classes of a part's columns, as far as they are told."""
@@ -77,11 +80,11 @@ def read(head: object) -> Card:
     )
 
 
-def usual(config: str | None, split: str) -> tuple[str, ...]:
+def usual(config: str | None, split: str) -> Alternatives:
     """Return where Parquet files of a split lie that nobody described, also on the hub's branch of conversions."""
     folders = (f"{config}/",) if config else ("", "data/", "default/")
     ends = (f"{split}.parquet", f"{split}-*.parquet", f"{split}/*.parquet")
-    return tuple(folder + end for folder in folders for end in ends)
+    return tuple((folder + end,) for folder in folders for end in ends)
 
 
 def listed(names: Sequence[str]) -> str:

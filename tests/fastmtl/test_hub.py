@@ -91,6 +91,11 @@ def test_without_a_card_files_are_found_where_they_usually_lie(hub: Hub, tmp_pat
     assert (fetched.title, labels(fetched.path)) == ("reviews", [0, 1, 0, 1])
 
 
+def test_rows_that_lie_there_twice_are_taken_once(hub: Hub, tmp_path: Path):
+    hub.add("me/reviews", {"train.parquet": table("sst2", 4), "data/train-00000-of-00001.parquet": table("sst2", 4)})
+    assert labels(fetch("hub:me/reviews#train", tmp_path).path) == [0, 1, 0, 1]
+
+
 def test_the_hubs_own_conversion_is_a_revision_like_others(hub: Hub, tmp_path: Path):
     hub.branches["me/old"] = {"refs/convert/parquet"}
     hub.add("me/old", {"plain_text/train/0000.parquet": table("sst2", 4)})
@@ -152,7 +157,7 @@ def test_a_label_that_stands_for_no_class_is_told_by_row(hub: Hub, tmp_path: Pat
 
 def test_a_shard_that_is_missing_is_not_passed_over(hub: Hub, tmp_path: Path):
     del hub.files[GLUE]["rte/train-00001-of-00002.parquet"]
-    with pytest.raises(HubUnavailable, match=r"of the 2 files train-\*.parquet of .* only 1 are here"):
+    with pytest.raises(HubUnavailable, match=r"of the 2 files rte/train-\*.parquet of .* only 1 are here"):
         fetch("hub:nyu-mll/glue/rte#train", tmp_path)
 
 

@@ -64,4 +64,4 @@ def test_the_part_is_the_one_that_is_named_else_the_default_else_the_only_one():
 
 def test_where_nothing_is_said_files_are_looked_for_where_they_usually_lie():
     assert Card().patterns(None, parse("hub:a/b/c#train")) == usual("c", "train")
-    assert "data/train-*.parquet" in usual(None, "train")
+    assert ("data/train-*.parquet",) in usual(None, "train")
