@@ -89,9 +89,11 @@ def demo(
 
 @app.command()
 def select(
-    primary: Annotated[Path, typer.Option(help="The task with few rows: CSV, TSV, JSONL or Parquet.")],
-    auxiliary: Annotated[list[Path], typer.Option(help="A task to choose rows from; give it again for each.")],
-    validation: Annotated[Path | None, typer.Option(help="Rows of the primary to measure on.")] = None,
+    primary: Annotated[
+        str, typer.Option(help=f"The task with few rows: CSV, TSV, JSONL or Parquet; or {cli_service.HUB}.")
+    ],
+    auxiliary: Annotated[list[str], typer.Option(help="A task to choose rows from; give it again for each.")],
+    validation: Annotated[str | None, typer.Option(help="Rows of the primary to measure on.")] = None,
     budget: Annotated[int | None, typer.Option(help="Auxiliary rows to choose, exactly; default 1,000.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("fastmtl-selection"),
     preset: Annotated[str | None, typer.Option(help="'paper' (the default), or 'small' for CPUs.")] = None,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 datasets = typer.Typer(no_args_is_help=True, help="Data sets on a service: upload, list, show, delete.")
 jobs = typer.Typer(no_args_is_help=True, help="Jobs on a service: submit, watch, list, steer, download.")
 
+HUB = "a split of a data set on the hub, as in hub:nyu-mll/glue/rte#train"
 KINDS = (
     "'files'; 'dataset', a folder for datasets.load_dataset; 'model', the fine-tuned one; or 'classifier', it for "
     "AutoModelForSequenceClassification."
@@ -24,9 +25,11 @@ Url = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and what goes wrong too.")]
 Id = Annotated[str, typer.Argument(help="Its id.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many, the newest first.")]
-Primary = Annotated[str, typer.Option(help="The task with few rows: a data set's id, or a file, which is uploaded.")]
-Auxiliary = Annotated[list[str], typer.Option(help="A task to choose rows from, id or file; again for each.")]
-Validation = Annotated[str | None, typer.Option(help="Rows of the primary to measure on, id or file.")]
+Primary = Annotated[
+    str, typer.Option(help=f"The task with few rows: a data set's id; or a file, or {HUB}, which is uploaded.")
+]
+Auxiliary = Annotated[list[str], typer.Option(help="A task to choose rows from, given as the primary; again for each.")]
+Validation = Annotated[str | None, typer.Option(help="Rows of the primary to measure on, given as it is.")]
 Config = Annotated[Path | None, typer.Option(help="JSON file with a JobConfig; options win over it.")]
 Preset = Annotated[str | None, typer.Option(help="'paper' (the default), or 'small' for CPUs.")]
 Budget = Annotated[int | None, typer.Option(help="Auxiliary rows to choose, exactly; default 1,000.")]
@@ -41,7 +44,7 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the selection.")]
 
 @datasets.command("upload")
 def upload_dataset(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet.")],
+    file: Annotated[str, typer.Argument(help=f"CSV, TSV, JSONL or Parquet; or {HUB}.")],
     name: Annotated[str | None, typer.Option(help="A name for people; default: the file's.")] = None,
     text_a: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
     text_b: Annotated[str | None, typer.Option(help="Column of the second text of a pair.")] = None,
@@ -51,11 +54,29 @@ def upload_dataset(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a file; what is not said is inferred, what is wrong is told by row."""
+    """Upload a file, or a split that is fetched from the hub here; what is wrong is told by row."""
     from app.datasets_command import Datasets, Upload
 
     given = Upload(file, name, file_format, text_a, text_b, label, kind)
     raise typer.Exit(Datasets(url, as_json=as_json).upload(given))
+
+
+@datasets.command("fetch")
+def fetch_dataset(
+    source: Annotated[str, typer.Argument(help=f"{HUB[0].upper()}{HUB[1:]}.")],
+    name: Annotated[str | None, typer.Option(help="A name for people; default: that of its part and split.")] = None,
+    text_a: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
+    text_b: Annotated[str | None, typer.Option(help="Column of the second text of a pair.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    kind: Annotated[str | None, typer.Option(help="'classification' or 'regression'.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the service fetch a public split of the hub, where its operator allows it (FASTMTL_HUB)."""
+    from app.datasets_command import Datasets, Upload
+
+    given = Upload(source, name, None, text_a, text_b, label, kind)
+    raise typer.Exit(Datasets(url, as_json=as_json).fetch(given))
 
 
 @datasets.command("list")

@@ -18,15 +18,17 @@ from app.cursors import Page, newest_first
 from app.db import Database
 from app.digests import Declared, check_sha256
 from app.errors import NotFound, QuotaExceeded
+from app.hub import Hub
 from app.models import Dataset, Json
 from app.parser import Parser
 from app.quotas import admit_upload, foresee_upload
 from app.receive import Received, boundary_of, patiently, receive_form, receive_raw, too_large
-from app.schemas_datasets import DatasetOut
+from app.schemas_datasets import DatasetOut, HubDataset
 from app.schemas_uploads import UploadOptions
 from app.settings import Settings
 from app.storage import Storage
 from app.threads import in_thread
+from fastmtl.artifacts import sha256
 from fastmtl.datasets import FileFormat
 from fastmtl.errors import InvalidDataset, Problem
 
@@ -58,6 +60,7 @@ class Datasets:
         self._storage = storage
         self._settings = settings
         self._parser = Parser(settings)
+        self._hub = Hub(settings)
 
     async def receive(
         self,
@@ -84,6 +87,28 @@ class Datasets:
                 return known
             said = merged(options, received, content_type)
             return await self._adopt(tenant_id, dataset_id, received, said, folder, None)
+
+    async def fetch(self, tenant_id: uuid.UUID, asked: HubDataset, dataset_id: uuid.UUID) -> DatasetOut:
+        """Fetch a split of the hub and keep it as the dataset of that id, unless that is there.
+
+        Raises HubOff, InvalidDataset, NotOnHub, HubUnavailable, QuotaExceeded, OSError; nothing is kept then.
+        """
+        self._hub.check(asked.source)
+        await asyncio.to_thread(self.foresee, tenant_id, 1, dataset_id)
+        if known := await asyncio.to_thread(self._find, tenant_id, dataset_id):
+            return known
+        columns = asked.model_dump(include={"text_a", "text_b", "label"})
+        self.check_length(0)
+        most = min(self._settings.max_upload_bytes, self._storage.room() // 2)  # as it comes, and as one file
+        async with in_thread(self._storage.incoming()) as folder:
+            place = folder / "hub"
+            place.mkdir()
+            fetched = await self._hub.fetch(asked.source, place, columns, most)
+            digest = await asyncio.to_thread(sha256, fetched.path)
+            received = Received(fetched.path, fetched.path.stat().st_size, digest)
+            said = {"name": asked.name or fetched.title, "format": FileFormat.PARQUET, "source": fetched.source}
+            options = UploadOptions(**asked.model_dump(exclude={"name", "source"}), **said)
+            return await self._adopt(tenant_id, dataset_id, received, options, folder, None)
 
     async def adopt(
         self, tenant_id: uuid.UUID, received: Received, options: UploadOptions, origin: Origin
@@ -201,7 +226,7 @@ def _dataset(
         source_bytes=received.bytes,
         source_sha256=received.sha256,
         storage_key=f"{PREFIX}{dataset_id}/{uuid.uuid4().hex}/data.parquet",
-        summary=summary,
+        summary={**summary, "source": options.source} if options.source else summary,
     )
 
 

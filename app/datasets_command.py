@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from rich.text import Text
 
@@ -15,9 +14,9 @@ from fastmtl.client import Dataset
 
 @dataclass(frozen=True)
 class Upload:
-    """A file, and what is said of it; what is None the service infers."""
+    """A file or a name on the hub, and what is said of it; what is None the service infers."""
 
-    path: Path
+    data: str
     name: str | None
     file_format: str | None
     text_a: str | None
@@ -38,7 +37,7 @@ class Datasets:
         def command() -> None:
             with connected(self._url) as client:
                 dataset = client.upload(
-                    given.path,
+                    given.data,
                     name=given.name,
                     file_format=given.file_format,
                     text_a=given.text_a,
@@ -46,11 +45,25 @@ class Datasets:
                     label=given.label,
                     kind=given.kind,
                 )
-            for warning in dataset.warnings:
-                self._terminal.note(f"note: {warning}")
-            self._terminal.result(dataset.raw, _described(dataset))
+            self._show(dataset)
 
         return run(self._terminal, command)
+
+    def fetch(self, given: Upload) -> int:
+        """Let the service fetch a split of the hub, and show what became of it."""
+
+        def command() -> None:
+            said = {"text_a": given.text_a, "text_b": given.text_b, "label": given.label, "kind": given.kind}
+            with connected(self._url) as client:
+                dataset = client.fetch(given.data, name=given.name, **said)
+            self._show(dataset)
+
+        return run(self._terminal, command)
+
+    def _show(self, dataset: Dataset) -> None:
+        for warning in dataset.warnings:
+            self._terminal.note(f"note: {warning}")
+        self._terminal.result(dataset.raw, _described(dataset))
 
     def list(self, limit: int) -> int:
         """List the newest ones."""
@@ -103,4 +116,6 @@ def _described(dataset: Dataset) -> Text:
         "labels": labels or f"from {low_high[0]:g} to {low_high[1]:g}",
         "characters": f"{lengths['median']:,.0f} in the median row, {lengths['longest']:,} in the longest",
     }
+    if dataset.source:
+        facts["source"] = dataset.source
     return Text("\n".join(f"{name:<12}{value}" for name, value in facts.items()))

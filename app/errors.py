@@ -3,6 +3,7 @@
 ApiError                     everything below; carries status, slug and title
 ├── Unauthorized             401  no key, or one that does not count
 ├── Forbidden                403  a key that may not do this
+├── HubOff                   403  the deployment fetches nothing from the hub
 ├── QuotaExceeded            403  the tenant keeps as much as it may
 │   └── TooManyJobs          429  as many of its jobs are not over as may be
 ├── RateLimited              429  more requests than may come in a while
@@ -38,7 +39,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from fastmtl.errors import BudgetTooLarge, FastMTLError, InvalidConfig, InvalidDataset, UnknownName
+from fastmtl.errors import (
+    BudgetTooLarge,
+    FastMTLError,
+    HubUnavailable,
+    InvalidConfig,
+    InvalidDataset,
+    NotOnHub,
+    UnknownName,
+)
 
 Json = dict[str, Any]
 MEDIA_TYPE = "application/problem+json"
@@ -75,6 +84,12 @@ class Forbidden(ApiError):
     """The key may not do this."""
 
     status, slug, title = 403, "forbidden", "Not with this key"
+
+
+class HubOff(ApiError):
+    """The operator does not let the service fetch from the hub."""
+
+    status, slug, title = 403, "hub-off", "The hub is not asked from here"
 
 
 class QuotaExceeded(ApiError):
@@ -268,5 +283,7 @@ STATUS: tuple[tuple[type[FastMTLError], int, str, str], ...] = (
     (BudgetTooLarge, 422, "budget-too-large", "More rows than are eligible"),
     (UnknownName, 422, "unknown-name", "Unknown name"),
     (InvalidConfig, 422, "invalid-config", "The job cannot be run"),
+    (NotOnHub, 422, "not-on-hub", "Not on the hub"),
+    (HubUnavailable, 502, "hub-unavailable", "The hub cannot be reached"),
     (FastMTLError, 422, "unprocessable", "This cannot be done"),
 )

@@ -18,7 +18,7 @@ from fastmtl.client import (
     Unauthorized,
     Unavailable,
 )
-from fastmtl.errors import DamagedArtifact, FastMTLError
+from fastmtl.errors import DamagedArtifact, FastMTLError, HubUnavailable, NotOnHub
 
 
 class Exit(IntEnum):
@@ -33,7 +33,7 @@ class Exit(IntEnum):
     REFUSED = 4
     """By the key: there is none, it does not count, may not do this, or the quota is used up."""
     UNAVAILABLE = 5
-    """The service cannot be reached, is busy, or asks to come later."""
+    """The service or the hub cannot be reached, is busy, or asks to come later."""
     JOB_FAILED = 6
     """The job failed or was cancelled."""
     CONFLICT = 7
@@ -56,6 +56,8 @@ _OF: tuple[tuple[type[BaseException], Exit], ...] = (
     (JobNotOver, Exit.NOT_OVER),
     (MissingPackage, Exit.USAGE),
     (ClientError, Exit.FAILED),
+    (NotOnHub, Exit.NOT_FOUND),
+    (HubUnavailable, Exit.UNAVAILABLE),
     (DamagedArtifact, Exit.FAILED),
     (FastMTLError, Exit.USAGE),
     (ValueError, Exit.USAGE),

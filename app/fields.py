@@ -11,6 +11,7 @@ SHA256 = Field(
 )
 ID_EXAMPLE = "6f0e2f6c-3b0a-4c58-9a55-0f3d1b2c4d5e"
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
+SOURCE_EXAMPLE = "hub:nyu-mll/glue/rte@bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c#train"
 TIME_EXAMPLE = "2026-01-31T12:00:00Z"
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from app.models import Json
 
-MAKERS = {"create_dataset": "dataset_id", "create_job": "job_id", "create_key": "key_id"}
+MAKERS = {
+    **dict.fromkeys(("create_dataset", "create_dataset_from_hub"), "dataset_id"),
+    **{"create_job": "job_id", "create_key": "key_id"},
+}
 """Operations that answer with a thing that has an `id`, and the parameter that takes it."""
 
 

@@ -17,17 +17,18 @@ from app.terminal import Terminal, run
 from fastmtl.config import JobConfig
 from fastmtl.encoders import KNOWN
 from fastmtl.errors import InvalidConfig
+from fastmtl.hub_names import is_hub_name
 from fastmtl.local import Result, select_rows
 from fastmtl.plan import Progress, StepSpec
 
 
 @dataclass(frozen=True)
 class LocalRequest:
-    """What the user asks for."""
+    """What the user asks for; each dataset is a file or a name on the hub."""
 
-    primary: Path
-    auxiliary: Sequence[Path]
-    validation: Path | None
+    primary: str
+    auxiliary: Sequence[str]
+    validation: str | None
     output: Path
     config: Path | None
     options: Json
@@ -46,6 +47,9 @@ def run_select(request: LocalRequest, *, as_json: bool = False) -> int:
         if encoder and Path(encoder).is_dir():
             known[encoder] = f"folder:{Path(encoder).absolute()}"
         config = read_config(request.config, request.options)
+        for given in (request.primary, *request.auxiliary, request.validation):
+            if is_hub_name(given):
+                terminal.note(f"{given} is taken from the hub, or its cache")
         with _bars(terminal.told) as bars:
             result = select_rows(
                 request.primary,
@@ -113,6 +117,8 @@ def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
     for key, summary in result.summaries.items():
         for warning in summary.warnings:
             terminal.note(f"note on {key}: {warning}")
+    for key, source in result.sources.items():
+        terminal.note(f"{key} is {source}")
     report: Json | None = json.loads((result.folder / "report.json").read_text()) if result.report else None
     shown: list[RenderableType] = [selection_table(result.counts, f"{config.budget:,} rows chosen")]
     if report:
@@ -120,6 +126,7 @@ def _show(terminal: Terminal, result: Result, config: JobConfig) -> None:
     if result.reused:
         shown.append(f"Found done before: {', '.join(result.reused)}.")
     raw: Json = {"folder": str(result.folder.absolute()), "digest": result.digest, "counts": result.counts}
+    raw["sources"] = result.sources
     raw |= {"report": report, "reused": list(result.reused)}
     shown.append(f"Files: {result.folder.absolute()}")
     if report:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 
 import structlog
 
+from app.confined import run_confined, was_killed
 from app.models import Json
 from app.settings import Settings
 from fastmtl.errors import InvalidDataset, Problem
@@ -46,29 +45,18 @@ class Parser:
         return summary
 
     async def _run(self, source: Path, target: Path, options: Json) -> tuple[int, bytes]:
-        """Return the process's status and what it said; it does not outlive the request, nor this process."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fastmtl.convert", str(source), str(target)),
-            *("--options-json", json.dumps(options)),
-            *("--memory-bytes", str(self._settings.parser_memory_bytes)),
-            *("--parent", str(os.getpid())),
-            stdout=asyncio.subprocess.PIPE,
-        )
+        settings = self._settings
+        arguments = (str(source), str(target), "--options-json", json.dumps(options))
+        memory_bytes, seconds = settings.parser_memory_bytes, settings.parser_timeout_seconds
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), self._settings.parser_timeout_seconds)
+            return await run_confined("fastmtl.convert", *arguments, memory_bytes=memory_bytes, seconds=seconds)
         except TimeoutError:
-            told = f"reading the file took more than {self._settings.parser_timeout_seconds:g} s: split it"
+            told = f"reading the file took more than {seconds:g} s: split it"
             raise InvalidDataset([Problem(told)]) from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode is not None
-        return process.returncode, output
 
 
 def _told(code: int) -> str:
     """Say what became of a process that gave no answer."""
-    if code == -signal.SIGKILL:
+    if was_killed(code):
         return "reading the file needed more memory than it may have: split it"
     return "the file is damaged, or made in a way that its reader cannot take: write it anew"

@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from app.settings import Settings
 from app.terminal import Terminal
 from fastmtl.client import KEY_VARIABLE, URL_VARIABLE, Client, Invalid
+from fastmtl.errors import InvalidDataset
+from fastmtl.hub_names import is_hub_name
 
 
 class NoDataset(ValueError):
-    """What stands for a dataset is neither a file nor an id."""
+    """What stands for a dataset is neither a file, nor a name on the hub, nor an id."""
 
 
 def settings_of_environment() -> Settings:
@@ -70,20 +72,20 @@ def is_here(url: str) -> bool:
 
 
 def dataset_id(client: Client, terminal: Terminal, given: str) -> str:
-    """Return the id of a dataset that is named by it, or by a file, which is then uploaded.
+    """Return the id of a dataset that is named by it, or by a file or a name on the hub, which is then uploaded.
 
-    The same file within a day is the same dataset. Raises NoDataset.
+    The same rows within a day are the same dataset. Raises NoDataset.
     """
     path = Path(given)
-    if path.is_file():
+    if is_hub_name(given) or path.is_file():
         try:
-            dataset = client.upload(path, name=_name(path), resumable=True)
-        except Invalid:
-            terminal.note(f"{path} cannot be used")
+            dataset = client.upload(given, name=None if is_hub_name(given) else _name(path), resumable=True)
+        except (Invalid, InvalidDataset):
+            terminal.note(f"{given} cannot be used")
             raise
-        terminal.note(f"{path} is dataset {dataset.id}: {dataset.rows:,} rows, {dataset.kind}")
+        terminal.note(f"{dataset.source or given} is dataset {dataset.id}: {dataset.rows:,} rows, {dataset.kind}")
         for warning in dataset.warnings:
-            terminal.note(f"note on {path.name}: {warning}")
+            terminal.note(f"note on {dataset.name}: {warning}")
         return dataset.id
     try:
         return str(uuid.UUID(given))

@@ -66,8 +66,38 @@ class DatasetOut(Record):
     examples: list[ExampleOut] = Field(description="The first rows.")
     warnings: list[str] = Field(description="What is worth knowing about how it was read.", examples=[[]])
     digest: Annotated[str, SHA256]
+    source: str | None = Field(
+        None,
+        max_length=500,
+        description="Where the rows come from, if that was said; of the hub the commit, so they can be had again.",
+        examples=[fields.SOURCE_EXAMPLE],
+    )
     bytes: int = fields.count("Bytes of the uploaded file.", 293498)
     sha256: Annotated[str, SHA256]
+
+
+class HubDataset(Record):
+    """A split on the hub, and how it is to be read; what is null is inferred."""
+
+    source: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=fields.NO_CONTROLS,
+        description="Its name: hub:OWNER/NAME[/CONFIG][@REVISION]#SPLIT.",
+        examples=["hub:nyu-mll/glue/rte#train"],
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=fields.NO_CONTROLS,
+        description="Name of the dataset; default: that of its part and split.",
+        examples=["rte"],
+    )
+    text_a: str | None = Field(None, max_length=500, description="Column of the text.", examples=["sentence1"])
+    text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["sentence2"])
+    label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
+    kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
 
 
 class DatasetPage(Record):

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from app.fields import ID_EXAMPLE, NO_CONTROLS, TIME_EXAMPLE, Record
+from app.fields import ID_EXAMPLE, NO_CONTROLS, SOURCE_EXAMPLE, TIME_EXAMPLE, Record
 from app.schemas import Problem
 from fastmtl.datasets import TaskKind
 from fastmtl.formats import FileFormat
@@ -30,6 +30,14 @@ class UploadOptions(Record):
     text_b: str | None = Field(None, max_length=500, description="Column of the second text.", examples=["hypothesis"])
     label: str | None = Field(None, max_length=500, description="Column of the label.", examples=["label"])
     kind: TaskKind | None = Field(None, description="What a label is.", examples=["classification"])
+    source: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        pattern=NO_CONTROLS,
+        description="Where the rows come from, kept as it is said.",
+        examples=[SOURCE_EXAMPLE],
+    )
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-fA-F]{64}$",

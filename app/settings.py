@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         description="Memory of the process that reads an upload, bytes, its code of some 150 MiB not counted.",
     )
     parser_timeout_seconds: float = Field(900, gt=0, description="Longest that reading an upload may take, seconds.")
+    hub: Literal["on", "off"] = Field(
+        "off", description="Whether the API fetches public data sets of the Hugging Face hub for those who may upload."
+    )
+    hub_timeout_seconds: float = Field(600, gt=0, description="Longest that fetching one may take, seconds.")
     idempotency_seconds: float = Field(
         24 * 3600, gt=0, description="How long the answer to a request with an Idempotency-Key can be had again."
     )

@@ -125,8 +125,12 @@ class Storage:
 
     def check_room(self, more_bytes: int) -> None:
         """Raise OSError (ENOSPC) where so many more bytes would take of what is to be left free."""
-        if more_bytes + self._spare > self.free_bytes():
+        if more_bytes > self.room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def room(self) -> int:
+        """Return how many bytes may come in before they take of what is to be left free; negative where they do."""
+        return self.free_bytes() - self._spare
 
     def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
         """Move all files below a folder to keys below `prefix`; return what they are."""

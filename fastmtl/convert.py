@@ -9,24 +9,21 @@ where the disk is full. Torch-free.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import errno
 import gc
 import json
-import os
-import resource
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from fastmtl.canonical import convert
 from fastmtl.datasets import Columns, FileFormat, TaskKind
+=======
+from fastmtl.confined import NO_ROOM, confine
+from fastmtl.datasets import Columns, FileFormat, TaskKind, convert
+>>>>>>> h-hubdocs
 from fastmtl.errors import InvalidDataset
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> int:
@@ -38,12 +35,8 @@ def main() -> int:
     parser.add_argument("--memory-bytes", type=int)
     parser.add_argument("--parent", type=int, help="end with this process, however it ends")
     given = parser.parse_args()
-    if given.parent:
-        _end_with(given.parent)
+    confine(given.memory_bytes, parent=given.parent)
     gc.disable()  # rows are no cycles, and a line of millions of lists would be looked through again and again
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds what the user sent
-    if given.memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (given.memory_bytes, given.memory_bytes))
     try:
         answer = _convert(given.source, given.target, given.options_json)
     except MemoryError:
@@ -55,15 +48,6 @@ def main() -> int:
         answer = {"errno": error.errno}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
-
-
-def _end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the one that waits for it ends: nobody would read its answer."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        sys.exit(1)
 
 
 def _convert(source: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ FastMTLError                      everything below; `str(error)` is a sentence f
 ├── InvalidConfig                 a setting is unknown, out of bounds or contradicts another; names the field
 │   ├── UnknownName               no such encoder, method, selector ...; lists those there are
 │   └── BudgetTooLarge            more rows asked for than are eligible; says how many are
+├── NotOnHub                      a data set of the hub is not there, or not for whoever asks; says what to do
+├── HubUnavailable                the hub cannot be reached, or does not answer as it should
 ├── EncoderUnavailable            the encoder cannot be loaded; says what to do about it
 ├── NotEnoughMemory               the step does not fit in this machine's memory; says what to change
 └── DamagedArtifact               a stored file is missing or not what its manifest says
@@ -92,6 +94,14 @@ class BudgetTooLarge(InvalidConfig):
             kept.append(f"{leaked:,} rows that also stand among the rows that are measured on are not")
         reasons = f" ({'; '.join(kept)})" if kept else ""
         super().__init__("config.budget", f"a budget of {budget:,} rows, but only {eligible:,} are eligible{reasons}.")
+
+
+class NotOnHub(FastMTLError):
+    """There is no such data set, part, split or revision on the hub, or the token may not read it."""
+
+
+class HubUnavailable(FastMTLError):
+    """The hub cannot be reached, is busy, or answers what it should not; the local cache does not help."""
 
 
 class EncoderUnavailable(FastMTLError):

@@ -6,10 +6,12 @@ result.counts      # by dataset: how many rows were chosen of how many
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from fastmtl import encoders, pipeline
 from fastmtl.artifacts import Cache
@@ -17,6 +19,8 @@ from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
 from fastmtl.datasets import Columns, Dataset, Summary
 from fastmtl.errors import InvalidDataset, Problem
+from fastmtl.hub import fetch
+from fastmtl.hub_names import is_hub_name
 from fastmtl.plan import Json, Progress, StepSpec, TaskRef, Workspace, silent
 
 USER_FILES = ("selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet", "counts.json")
@@ -25,9 +29,9 @@ REPORT_FILES = ("report.html", "report.json", "figures.json")
 
 @dataclass(frozen=True)
 class Source:
-    """A file of the user's, and which of its columns hold what."""
+    """A file of the user's, or the name of a split on the hub, and which of its columns hold what."""
 
-    path: Path
+    path: Path | str
     columns: Columns = field(default_factory=Columns)
 
 
@@ -46,6 +50,8 @@ class Result:
     """Metric of every arm and the verdict; None where only the selection was asked for."""
     summaries: dict[str, Summary]
     """What was read, by dataset."""
+    sources: dict[str, str]
+    """Of datasets from the hub the name with the commit that was read; sources.json says the same."""
     reused: tuple[str, ...]
     """Names of the steps that were found done."""
 
@@ -65,6 +71,7 @@ def select_rows(
 ) -> Result:
     """Choose auxiliary rows for the primary and, unless `train` is False, train on them and say what it was worth.
 
+    A dataset is a file, or a split on the Hugging Face hub by its name: "hub:nyu-mll/glue/rte#train".
     Finished steps are kept in `cache` (default: `output`/.cache) and not computed twice. Raises InvalidDataset,
     InvalidConfig and what else is in `fastmtl.errors`.
     """
@@ -73,24 +80,28 @@ def select_rows(
     given = [_source(primary), *map(_source, auxiliary)] + ([_source(validation)] if validation else [])
     with kept.writing() as scratch:
         read = _read(given, scratch)
-        digests = {summary.digest: path for path, summary in read.values()}
-        refs = [TaskRef(key, summary.digest, summary.rows) for key, (_, summary) in read.items()]
+        digests = {each.summary.digest: each.path for each in read.values()}
+        refs = [TaskRef(key, each.summary.digest, each.summary.rows) for key, each in read.items()]
         tasks = pipeline.Tasks(refs[0], tuple(refs[1 : 1 + len(auxiliary)]), refs[-1] if validation else None)
         if tasks.validation:
-            check_validation(read[tasks.primary.key][0], read[tasks.validation.key][0])
+            check_validation(read[tasks.primary.key].path, read[tasks.validation.key].path)
         steps = pipeline.plan(config or JobConfig(), tasks, known_encoders)
         if not train:
             last = next(index for index, step in enumerate(steps) if step.name == "select")
             steps = [step for index, step in enumerate(steps) if index <= last or step.kind in ("explain", "map")]
         folders, results, reused = run_steps(steps, kept, digests, device, progress)
     _publish(steps, folders, output)
+    sources = {key: each.source for key, each in read.items() if each.source}
+    if sources:
+        (output / "sources.json").write_text(json.dumps(sources, indent=2) + "\n")
     chosen = next(results[step.fingerprint] for step in steps if step.name == "select")
     return Result(
         folder=output,
         digest=chosen["digest"],
         counts=chosen["counts"],
         report=results[steps[-1].fingerprint] if train else None,
-        summaries={key: summary for key, (_, summary) in read.items()},
+        summaries={key: each.summary for key, each in read.items()},
+        sources=sources,
         reused=reused,
     )
 
@@ -141,23 +152,41 @@ def check_validation(primary: Path, validation: Path) -> None:
 
 
 def _source(given: Path | str | Source) -> Source:
-    return given if isinstance(given, Source) else Source(Path(given))
+    return given if isinstance(given, Source) else Source(given)
 
 
-def _read(given: Sequence[Source], scratch: Path) -> dict[str, tuple[Path, Summary]]:
+class _Read(NamedTuple):
+    """A dataset in the canonical form."""
+
+    path: Path
+    summary: Summary
+    source: str | None
+
+
+def _read(given: Sequence[Source], scratch: Path) -> dict[str, _Read]:
     """Bring every file into the canonical form; its key is the file's name, made unique."""
-    read: dict[str, tuple[Path, Summary]] = {}
+    read: dict[str, _Read] = {}
     for index, source in enumerate(given):
-        key = source.path.stem if source.path.stem not in ("train", "validation") else source.path.parent.name
-        key = key if key not in read else f"{key}@{index}"
         target = scratch / f"{index}.parquet"
         try:
-            read[key] = target, convert(source.path, target, columns=source.columns)
+            path, key, origin = _located(source, scratch / str(index))
+            summary = convert(path, target, columns=source.columns)
+            read[key if key not in read else f"{key}@{index}"] = _Read(target, summary, origin)
         except InvalidDataset as error:
             raise InvalidDataset(
                 [Problem(f"{source.path}: {problem}") for problem in error.problems], error.total
             ) from error
     return read
+
+
+def _located(source: Source, folder: Path) -> tuple[Path, str, str | None]:
+    """Return a dataset's file, what it is called and, where it is fetched from the hub into the folder, from where."""
+    if isinstance(source.path, str) and is_hub_name(source.path):
+        folder.mkdir()
+        fetched = fetch(source.path, folder, source.columns)
+        return fetched.path, fetched.title, fetched.source
+    path = Path(source.path)
+    return path, path.stem if path.stem not in ("train", "validation") else path.parent.name, None
 
 
 def _publish(steps: Sequence[StepSpec], folders: dict[str, Path], output: Path) -> None:

@@ -138,7 +138,11 @@ def test_no_modules_import_one_another():
 
 
 def test_imports_inside_functions_are_exceptions():
-    optional = ("fastmtl.client.frames", "fastmtl.client.tables")  # libraries that are needed by those who ask for them
+    optional = (
+        "fastmtl.client.frames",
+        "fastmtl.client.tables",
+        "fastmtl.hub",
+    )  # libraries that are needed by those who ask for them
     free = ("worker", "app.cli", "fastmtl.methods", "fastmtl.selectors", *optional)
     local = [each for each in imports() if each.local and not each.importer.startswith(free)]
     found = {(each.importer, each.imported if top(each.imported) in FOLDERS else top(each.imported)) for each in local}

@@ -24,6 +24,7 @@ SENTENCES = {
     423: "Another request is writing to the upload; try again in a while.",
     429: "Too many requests, jobs or streams at once; Retry-After says when to come again.",
     460: "The part has another checksum than was declared; it was dropped, send it again.",
+    502: "The hub cannot be reached, or does not answer as it should.",
     503: "The service has no room for this now; Retry-After says when to try again.",
     507: "There is no room for the file; nothing was kept.",
 }

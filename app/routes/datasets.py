@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from app.auth import Reader, Writer
 from app.routes.answers import problems
 from app.routes.route import ResourceId, ServiceRoute
-from app.schemas_datasets import DatasetOut, DatasetPage
+from app.schemas_datasets import DatasetOut, DatasetPage, HubDataset
 from app.schemas_uploads import UploadOptions
 from app.state import Parts
 
@@ -67,6 +67,26 @@ async def create_dataset(
     dataset = await parts.datasets.receive(
         caller.tenant_id, request.stream(), request.headers, content_type, options, made
     )
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return dataset
+
+
+@router.post(
+    "/from-hub",
+    status_code=201,
+    operation_id="create_dataset_from_hub",
+    summary="Fetch a dataset from the hub",
+    responses=problems(400, 422, 502, 507),
+)
+async def create_dataset_from_hub(
+    body: HubDataset, response: Response, parts: Parts, caller: Writer, made: ResourceId
+) -> DatasetOut:
+    """Let the service fetch a public split of the Hugging Face hub, where the operator allows it (FASTMTL_HUB).
+
+    It is read as an upload is, and counts as one. `source` of the answer names the commit that was read: sent again, it
+    gives the same rows. What is private or gated is fetched where the token is, and uploaded.
+    """
+    dataset = await parts.datasets.fetch(caller.tenant_id, body, made)
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return dataset
 

@@ -20,7 +20,10 @@ from fastmtl.client.http import Http, Sent
 from fastmtl.client.jobs import EVENTS_PATIENCE_SECONDS, Job
 from fastmtl.client.records import Artifact, Dataset, Estimate, Event, Receipt
 from fastmtl.client.tables import Selection
+from fastmtl.columns import Columns
 from fastmtl.config import JobConfig
+from fastmtl.hub import fetch as fetch_from_hub
+from fastmtl.hub_names import is_hub_name, parse
 from fastmtl.plan import Json
 from fastmtl.resumable import LARGE_BYTES, unseen
 
@@ -91,14 +94,20 @@ class Client:
         resumable: bool | None = None,
         progress: bool | Callable[[int, int], None] = True,
     ) -> Dataset:
-        """Upload a file, or a table of pandas, polars, Arrow or `datasets`; what is None is inferred.
+        """Upload a file, a data set of the hub, or a table of pandas, polars, Arrow or `datasets`; None is inferred.
 
-        `data` is a path, or a table, which needs a `name`. A resumable upload goes on after a cut, also in a later
-        call for the same file; None: files above 64 MiB are uploaded so. `progress` is told (bytes sent, bytes in all);
-        True shows a bar in a terminal or a notebook. Raises Invalid with everything that is wrong with the rows.
+        `data` is a path; or a name on the Hugging Face hub (`hub:OWNER/NAME[/CONFIG][@REVISION]#SPLIT`), which is
+        fetched here, its commit kept as the dataset's `source`; or a table, which needs a `name`. A resumable upload
+        goes on after a cut, also in a later call for the same file; None: files above 64 MiB are uploaded so.
+        `progress` is told (bytes sent, bytes in all); True shows a bar in a terminal or a notebook. Raises Invalid with
+        everything that is wrong with the rows, and for the hub's what `fastmtl.hub.fetch` does.
         """
         given = {"text_a": text_a, "text_b": text_b, "label": label, "kind": kind}
         options = {key: value for key, value in given.items() if value is not None}
+        if isinstance(data, str) and is_hub_name(data):
+            called = {"name": name, "format": file_format}
+            options |= {key: value for key, value in called.items() if value}
+            return self._send_from_hub(data, Columns(text_a, text_b, label), options, resumable, progress)
         if isinstance(data, str | os.PathLike):
             path = Path(data)
             called = {"name": name or path.stem, "format": file_format or path.suffix.lstrip(".").lower()}
@@ -110,6 +119,24 @@ class Client:
             path = Path(scratch) / "table.parquet"
             frames.write_parquet(data, path)
             return self._send(path, {**options, "name": name, "format": "parquet"}, resumable, progress)
+
+    def fetch(
+        self,
+        source: str,
+        *,
+        name: str | None = None,
+        text_a: str | None = None,
+        text_b: str | None = None,
+        label: str | None = None,
+        kind: str | None = None,
+    ) -> Dataset:
+        """Let the service fetch a public split of the hub by its name, where its operator allows that (FASTMTL_HUB).
+
+        Raises Forbidden where not: `upload` takes the same name and fetches it here.
+        """
+        given = {"name": name, "text_a": text_a, "text_b": text_b, "label": label, "kind": kind}
+        said = {key: value for key, value in given.items() if value is not None}
+        return Dataset(self._http.json("POST", "/datasets/from-hub", json={"source": source, **said}))
 
     def dataset(self, dataset: DatasetLike) -> Dataset:
         """Return the description of a dataset."""
@@ -207,6 +234,22 @@ class Client:
     def _job(self, job: JobLike) -> Job:
         """Return a job, of which no more than its id may be known."""
         return job if isinstance(job, Job) else Job({"id": str(job)}, self._http)
+
+    def _send_from_hub(
+        self,
+        source: str,
+        columns: Columns,
+        options: dict[str, str],
+        resumable: bool | None,
+        progress: bool | Callable[[int, int], None],
+    ) -> Dataset:
+        with tempfile.TemporaryDirectory(prefix="fastmtl-hub-") as scratch:
+            with _told(progress is True, f"download {parse(source).title}") as told:
+                fetched = fetch_from_hub(
+                    source, Path(scratch), columns, progress=lambda done, total, *_: told(done, total)
+                )
+            said = {"name": fetched.title, "format": "parquet", "source": fetched.source, **options}
+            return self._send(fetched.path, said, resumable, progress)
 
     def _send(
         self, path: Path, options: dict[str, str], resumable: bool | None, progress: bool | Callable[[int, int], None]

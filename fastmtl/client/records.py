@@ -68,6 +68,11 @@ class Dataset(Record):
         return {each["label"]: each["rows"] for each in self.raw["labels"]}
 
     @property
+    def source(self) -> str | None:
+        """Where the rows come from, if that was said; of the hub the commit too."""
+        return None if (found := self.raw.get("source")) is None else str(found)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is worth knowing about how it was read."""
         return tuple(self.raw["warnings"])

@@ -8,11 +8,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from hub import COMMIT, hub_of, little_hub
 from service import CSV, Api, api
 from shell import Shell, shell_of
 
 from app import remote
 
+HIDDEN = "every label is -1: those of this split are hidden, as in many test sets. Take another split"
 UNKNOWN = "6f0e2f6c-3b0a-4c58-9a55-0f3d1b2c4d5e"
 
 
@@ -42,6 +44,22 @@ def test_people_get_lines_that_can_be_read(shell: Shell):
         ["id", "name", "rows", "kind", "uploaded"],
         ["animals", "3", "classification"],
     )
+
+
+def test_a_split_of_the_hub_is_uploaded_by_its_name(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with hub_of(tmp_path, monkeypatch) as hub:
+        little_hub(hub)
+        made = shell.json("datasets", "upload", "hub:nyu-mll/glue/rte#validation")
+        shown = shell("datasets", "show", made["id"]).stdout
+        hidden = shell.refused("datasets", "upload", "hub:nyu-mll/glue/rte#test")
+        missing = shell.refused("datasets", "upload", "hub:nyu-mll/glue/rte#dev")
+        hub.down = True
+        down = shell.refused("datasets", "upload", "hub:me/other#train", "--json")
+    assert (made["name"], made["rows"]) == ("rte-validation", 10)
+    assert f"source      hub:nyu-mll/glue/rte@{COMMIT}#validation" in shown
+    assert hidden == (2, f"error: column 'label': {HIDDEN}")
+    assert missing == (3, "error: hub:nyu-mll/glue/rte#dev is not there: its splits are train, validation, test")
+    assert (down[0], json.loads(down[1])["title"]) == (5, "HubUnavailable")
 
 
 def test_what_is_wrong_with_a_file_is_told_by_row(shell: Shell, tmp_path: Path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import datasets
 import pytest
 from chosen import parquet, subset
+from hub import COMMIT, hub_of, little_hub
 from service import Api, api, many, selection
 from shell import Shell, shell_of
 
@@ -53,6 +54,18 @@ def test_files_are_uploaded_once_however_often_they_are_named(shell: Shell):
     assert {each["id"] for each in job["datasets"]} == {each["id"] for each in uploaded}
     assert (job["config"]["budget"], job["config"]["seen_rows"], job["name"]) == (5, "include", "mine")
     assert (estimate["basis"], estimate["seconds"]) == ("none", None)
+
+
+def test_a_name_on_the_hub_stands_in_the_place_of_a_file(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with hub_of(tmp_path, monkeypatch) as hub:
+        little_hub(hub)
+        words = ["--primary", "hub:nyu-mll/glue/rte#train", "--auxiliary", "hub:nyu-mll/glue/sst2#train", *SMALL]
+        jobs = [shell.json("jobs", "submit", *words) for _ in range(2)]
+        refused = shell.refused("jobs", "submit", "--primary", "hub:nyu-mll/glue/rte#test", "--auxiliary", "other.csv")
+    used = [sorted(each["id"] for each in job["datasets"]) for job in jobs]
+    sources = {each["name"]: each["source"] for each in shell.json("datasets", "list")}
+    assert (used[0], sources["rte"]) == (used[1], f"hub:nyu-mll/glue/rte@{COMMIT}#train")
+    assert (refused[0], refused[1].splitlines()[0]) == (2, "hub:nyu-mll/glue/rte#test cannot be used")
 
 
 def test_ids_are_taken_as_they_are_and_the_jobs_id_alone_is_printed(shell: Shell):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hub import COMMIT, hub_of, little_hub
 from tiny import write_encoder
 from typer.testing import CliRunner
 
@@ -75,9 +76,37 @@ def test_with_json_the_result_is_a_document_and_steps_are_lines_beside_it(folder
     assert "  discriminator" in result.stderr.splitlines()
 
 
+def test_splits_of_the_hub_stand_in_the_place_of_files(folder, monkeypatch):
+    with hub_of(folder, monkeypatch) as hub:
+        little_hub(hub)
+        names = ["--validation", "hub:nyu-mll/glue/rte#validation", "--auxiliary", "hub:nyu-mll/glue/sst2#train"]
+        wanted = [
+            "--primary",
+            "hub:nyu-mll/glue/rte#train",
+            "--budget",
+            "5",
+            "--no-train",
+            "--json",
+            "--method",
+            "dsir",
+        ]
+        result = select(folder, *names, *wanted)
+    told = json.loads(result.stdout)
+    at = f"@{COMMIT}#"
+    assert (told["counts"]["sst2"]["rows"], told["counts"]["shops"]["rows"]) == (30, 30)
+    assert told["sources"] == json.loads((folder / "out" / "sources.json").read_text())
+    assert told["sources"] == {
+        "rte": f"hub:nyu-mll/glue/rte{at}train",
+        "rte-validation": f"hub:nyu-mll/glue/rte{at}validation",
+        "sst2": f"hub:nyu-mll/glue/sst2{at}train",
+    }
+    assert f"sst2 is hub:nyu-mll/glue/sst2{at}train" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        (["--primary", "hub:nyu-mll/glue/rte"], "names no split: write hub:OWNER/NAME"),
         (["--budget", "23"], "a budget of 23 rows, but only 22 are eligible"),
         (["--budget", "0"], "budget: Input should be greater than or equal to 1, found 0"),
         (["--preset", "big"], "preset: Input should be 'paper' or 'small', found 'big'"),

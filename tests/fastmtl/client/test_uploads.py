@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cutting import cutting
+from hub import COMMIT, hub_of, little_hub
 from service import CSV, Api, many, served
 
 from fastmtl import resumable
 from fastmtl.client import Client, Invalid, Unreachable
 from fastmtl.client.frames import write_parquet
+from fastmtl.errors import InvalidDataset
 
 MIB = 2**20
 COLUMNS = {"text": ["a cat", "a dog", "a bird"], "label": ["yes", "no", "no"]}
@@ -122,3 +124,27 @@ def test_what_was_refused_is_refused_anew(client: Client, tmp_path: Path):
     for _ in range(2):
         with pytest.raises(Invalid, match="the text is empty"):
             client.upload(path, resumable=True)
+
+
+def test_a_split_of_the_hub_is_fetched_here_and_its_commit_kept(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with hub_of(tmp_path, monkeypatch) as hub:
+        little_hub(hub)
+        told: list[tuple[int, int]] = []
+        made = client.upload("hub:nyu-mll/glue/rte#train", progress=lambda *each: told.append(each))
+        again = client.upload(made.source, name="again", resumable=True)
+    assert (made.name, made.rows, made.labels) == ("rte", 20, {"entailment": 10, "not_entailment": 10})
+    assert made.source == f"hub:nyu-mll/glue/rte@{COMMIT}#train"
+    assert (again.name, again.source, again.digest) == ("again", made.source, made.digest)
+    assert told[-1][0] == told[-1][1] == made["bytes"]
+
+
+def test_what_is_wrong_with_a_name_on_the_hub_is_told_before_anything_is_asked():
+    with Client("http://127.0.0.1:1", "key") as client, pytest.raises(InvalidDataset, match="slices"):
+        client.upload("hub:nyu-mll/glue/rte#train[:9]")
+
+
+def test_a_file_has_no_source(client: Client, tmp_path: Path):
+    (tmp_path / "a.csv").write_text(CSV)
+    assert client.upload(tmp_path / "a.csv").source is None
