@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -178,8 +179,9 @@ def test_the_secrets_are_made_once_and_are_long(tmp_path: Path):
     for _ in range(2):
         subprocess.run([script], check=True)
         made.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
-    assert set(made[0]) == SECRETS | {"s3_secret_key"} and made[0] == made[1]
-    assert all(re.fullmatch("[0-9a-f]{64}", text) for text in made[0].values())
+    assert set(made[0]) == SECRETS | {"s3_credentials"} and made[0] == made[1]
+    store = r"\[default\]\naws_access_key_id = fastmtl\naws_secret_access_key = [0-9a-f]{64}\n"
+    assert all(re.fullmatch(store if name.startswith("s3") else "[0-9a-f]{64}", text) for name, text in made[0].items())
     assert len(set(made[0].values())) == len(made[0])
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
 
@@ -203,3 +205,16 @@ def test_all_that_the_dockerfile_copies_reaches_the_build():
     copied = {name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.M) for name in line.split()}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied <= allowed and not {name for name in copied if name != "README.md" and not (ROOT / name).exists()}
+
+
+def test_the_store_is_given_the_keys_that_the_service_uses(tmp_path: Path):
+    store = read("docker-compose.s3.yml")["services"]["store"]
+    (tmp_path / "s3_credentials").write_text("[default]\naws_access_key_id = ada\naws_secret_access_key = 0f1e\n")
+    (tmp_path / "weed").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "weed").chmod(0o755)
+    program = store["command"][0].replace("$$", "$")
+    program = program.replace("/run/secrets", str(tmp_path)).replace("/tmp/s3.json", f"{tmp_path}/s3.json")
+    subprocess.run(["sh", "-c", program], check=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    (identity,) = json.loads((tmp_path / "s3.json").read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": "ada", "secretKey": "0f1e"}]
+    assert stat.S_IMODE((tmp_path / "s3.json").stat().st_mode) == 0o600
