@@ -26,8 +26,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM packages AS packages-api
 RUN cd /opt/fastmtl/lib/python3*/site-packages \
     && rm -rf pip pip-*.dist-info pyarrow/include pyarrow/src pyarrow/tests \
-       pyarrow/*flight* pyarrow/*substrait* pyarrow/libarrow_s3.* pyarrow/_s3fs.* \
-    && find . -type d -name tests -prune -exec rm -rf {} +
+       pyarrow/*flight* pyarrow/libarrow_s3.* pyarrow/_s3fs.* \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && /opt/fastmtl/bin/python3 -c 'import pyarrow.compute, pyarrow.parquet'
 
 # Ours, in a folder that is laid over the packages.
 FROM packages AS source

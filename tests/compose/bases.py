@@ -46,7 +46,8 @@ WORKDIR /data
 """,
     "fastmtl-test-postgres": f"""
 FROM fastmtl-test-python
-{INSTALL} postgresql && install -d -o postgres -m 700 /var/lib/postgresql/data
+{INSTALL} postgresql && install -d -o postgres -m 700 /var/lib/postgresql/data \
+    && install -d -o postgres -m 3777 /var/run/postgresql
 ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data
 COPY start /usr/local/bin/start
 ENTRYPOINT ["start"]

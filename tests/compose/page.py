@@ -1,15 +1,16 @@
-"""The table in docs/operating.md that tells what the last run of all parts saw."""
+"""The table in docs/operating.md that tells what the last run of every part saw; docs/compose.json holds its rows."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from results import machine
 
 ROOT = Path(__file__).parent.parent.parent
+RESULTS = ROOT / "docs" / "compose.json"
 PAGE = ROOT / "docs" / "operating.md"
 MARKS = ("<!-- compose -->", "<!-- /compose -->")
 
@@ -23,19 +24,41 @@ class Outcome:
     passed: bool
     seconds: int
     seen: str
+    date: str
+    machine: str
 
 
-def write(outcomes: Sequence[Outcome], date: str, path: Path = PAGE) -> None:
-    """Put the table in the place of the last one's."""
-    path.write_text(filled(path.read_text(), table(outcomes, date)))
+def outcome(told: str, passed: bool, seconds: float, seen: str, date: str) -> Outcome:
+    """Return what is kept of a part that has just been tried here."""
+    return Outcome(told, passed, round(seconds), re.sub(r"\s+", " ", seen).strip()[:2000], date, machine())
 
 
-def table(outcomes: Sequence[Outcome], date: str) -> str:
-    """Return the table with what it was made on."""
-    lines = [f"{date}, on {machine()}, without a GPU.", "", "| tried | seconds | seen |", "| --- | --- | --- |"]
-    for each in outcomes:
-        seen = re.sub(r"\s+", " ", each.seen).replace("|", "\\|")
-        lines.append(f"| {each.told} | {each.seconds} | {seen if each.passed else f'**failed**: {seen[:500]}'} |")
+def record(name: str, new: Outcome, order: list[str]) -> None:
+    """Put a part's row in the place of its last one, and write the table."""
+    kept = read() | {name: asdict(new)}
+    ordered = {each: kept[each] for each in order if each in kept}
+    RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(filled(PAGE.read_text(), table(ordered)))
+
+
+def read() -> dict[str, dict]:
+    """Return the rows by the names of their parts."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def table(rows: dict[str, dict]) -> str:
+    """Return the table."""
+    machines = " and ".join(dict.fromkeys(row["machine"] for row in rows.values()))
+    lines = [
+        f"On {machines}, with the CPU override.",
+        "",
+        "| tried | when | seconds | seen |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in rows.values():
+        seen = row["seen"].replace("|", "\\|")
+        seen = seen if row["passed"] else f"**failed**: {seen[:500]}"
+        lines.append(f"| {row['told']} | {row['date']} | {row['seconds']} | {seen} |")
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@ restarts its parts while jobs run, takes a back-up and restores it, asks Prometh
 was found into docs/operating.md and removes all that it made.
 
 Where no container engine runs, root can start one (dockerd); where no image can be pulled, bases are made of Debian's
-packages (debootstrap). With `--only NAME` a part is run and nothing is written; `--keep` leaves everything there for
-the next run with the same `--folder`.
+packages (debootstrap). With `--only NAME` a part is run, and the rows of the others stay as they are; `--keep` leaves
+everything there for the next run with the same `--folder`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Stack:
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.folder, self.engine = folder, engine
         self.images = {"PYTHON_IMAGE": "python:3.11-slim-bookworm"}
-        port = _free_port()
+        port = self._port("api-port")
         environment = {
             **{
                 name: engine.environment[name]
@@ -72,6 +72,13 @@ class Stack:
             "API_PORT": str(port),
         }
         self.compose = Compose(f"http://127.0.0.1:{port}", environment, str(folder / "encoders"))
+
+    def _port(self, name: str) -> int:
+        """Return a port that was free when first asked for: with another one builds and containers would be new."""
+        kept = self.folder / name
+        if not kept.exists():
+            kept.write_text(str(_free_port()))
+        return int(kept.read_text())
 
     def prepare(self) -> None:
         """Write the encoder and the secrets, and make bases where none can be pulled."""
@@ -89,7 +96,7 @@ class Stack:
 
     def build(self) -> str:
         """Build the images and return their sizes in words."""
-        with _served(os.environ.get("PIP_FIND_LINKS")) as served:
+        with _served(os.environ.get("PIP_FIND_LINKS"), self._port("wheels-port")) as served:
             extra = {"PIP_FIND_LINKS": served, "PIP_EXTRA_INDEX_URL": f"{served}none"} if served else {}
             self.compose.run("build", extra=extra)
         return looking.sizes(self.engine, self.images)
@@ -113,7 +120,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, help="where everything is made; default: a temporary one")
     parser.add_argument("--own-engine", action="store_true", help="start an engine even where one runs")
     parser.add_argument("--keep", action="store_true", help="leave containers, images and the engine there")
-    parser.add_argument("--only", action="append", help="run one part, again for each; nothing is written")
+    parser.add_argument("--only", action="append", help="run one part, again for each")
     asked = parser.parse_args(arguments)
     folder = (asked.folder or Path(tempfile.mkdtemp(prefix="fastmtl-compose-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,10 +134,17 @@ def main(arguments: list[str]) -> int:
         stack.prepare()
         if not asked.keep:
             ends.callback(stack.down)
-        outcomes = [_tried(part) for part in parts(stack) if not asked.only or part.name in asked.only]
-    if not asked.only:
-        page.write(outcomes, datetime.now(UTC).date().isoformat())
-    return int(not all(outcome.passed for outcome in outcomes))
+        return int(not _try_all(list(parts(stack)), asked.only))
+
+
+def _try_all(all_parts: list[Part], only: list[str] | None) -> bool:
+    """Try one part after another; return whether all went well. Without containers the rest is not tried."""
+    went = {}
+    for part in [part for part in all_parts if not only or part.name in only]:
+        went[part.name] = _tried(part, [each.name for each in all_parts])
+        if not went[part.name] and part.name in ("build", "up"):
+            break
+    return all(went.values())
 
 
 def parts(stack: Stack) -> Iterator[Part]:
@@ -150,16 +164,18 @@ def parts(stack: Stack) -> Iterator[Part]:
     yield Part("keep", "back-up and restore", partial(keeping.kept, compose, world))
 
 
-def _tried(part: Part) -> page.Outcome:
+def _tried(part: Part, order: list[str]) -> bool:
+    """Try a part, and write down what was seen; return whether it went well."""
     began = time.monotonic()
     print(f"{part.name} ...", flush=True)  # noqa: T201
     try:
         told, passed = part.run(), True
     except (AssertionError, subprocess.CalledProcessError) as error:
         told, passed = f"{error}\n{getattr(error, 'stderr', '') or ''}", False
-    outcome = page.Outcome(part.told, passed, round(time.monotonic() - began), told.strip())
-    print(f"{part.name}: {'passed' if passed else 'FAILED'} in {outcome.seconds} s: {outcome.seen}", flush=True)  # noqa: T201
-    return outcome
+    seconds = time.monotonic() - began
+    print(f"{part.name}: {'passed' if passed else 'FAILED'} in {seconds:.0f} s: {told}", flush=True)  # noqa: T201
+    page.record(part.name, page.outcome(part.told, passed, seconds, told, datetime.now(UTC).date().isoformat()), order)
+    return passed
 
 
 def _killed(compose: Compose, world: Path, what: str, expected: dict[str, str]) -> str:
@@ -187,12 +203,12 @@ def _whole_path(stack: Stack) -> str:
 
 
 @contextmanager
-def _served(folder: str | None) -> Iterator[str | None]:
+def _served(folder: str | None, port: int) -> Iterator[str | None]:
     """Serve a folder of wheels to the builds, which see this machine's network but not its files."""
     if not folder or not Path(folder).is_dir():
         yield None
         return
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=folder))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 from keeping import lines
-from page import MARKS, PAGE, Outcome, filled, table
+from page import PAGE, Outcome, filled, read, table
 
 
-def test_the_page_has_a_place_for_the_table():
-    text = PAGE.read_text()
-    begin, end = (text.index(mark) for mark in MARKS)
-    assert begin < end and filled(text, text[begin + len(MARKS[0]) : end].strip()) == text
+def test_the_table_on_the_page_is_made_of_what_was_seen():
+    assert filled(PAGE.read_text(), table(read())) == PAGE.read_text()
 
 
 def test_the_table_takes_the_place_of_the_last_one():
@@ -20,8 +20,16 @@ def test_the_table_takes_the_place_of_the_last_one():
 
 
 def test_what_failed_is_called_so_and_nothing_breaks_the_table():
-    told = table([Outcome("one", True, 3, "all | well\n"), Outcome("two", False, 4, "it\nbroke")], "2026-01-31")
-    assert told.splitlines()[-2:] == ["| one | 3 | all \\| well  |", "| two | 4 | **failed**: it broke |"]
+    one = Outcome("one", True, 3, "all | well", "2026-01-31", "a machine")
+    two = Outcome("two", False, 4, "it broke", "2026-02-01", "a machine")
+    assert table({"1": asdict(one), "2": asdict(two)}).splitlines() == [
+        "On a machine, with the CPU override.",
+        "",
+        "| tried | when | seconds | seen |",
+        "| --- | --- | --- | --- |",
+        "| one | 2026-01-31 | 3 | all \\| well |",
+        "| two | 2026-02-01 | 4 | **failed**: it broke |",
+    ]
 
 
 @pytest.mark.parametrize("name", ["back-up", "restore"])
