@@ -8,9 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from breaking import in_the_middle, tenant
-from composed import ROOT, Compose
-from scene import PAPER, RANDOM
+from breaking import JOB, Trial, in_the_middle, succeeded
+from composed import ROOT
 
 PAGE = ROOT / "docs" / "operating.md"
 
@@ -22,15 +21,14 @@ def lines(name: str) -> str:
     return found[1]
 
 
-def kept(compose: Compose, folder: Path) -> str:
+def kept(trial: Trial) -> str:
     """Copy all while a job runs, remove everything, restore it and go on; return what was seen, in words."""
-    with tempfile.TemporaryDirectory() as place, tenant(compose, folder) as one:
+    compose, one, over = trial.compose, trial.one, trial.job
+    before = one.results(over)
+    with tempfile.TemporaryDirectory() as place:
         shutil.copytree(Path(compose.environment["TEST_FOLDER"]) / "secrets", Path(place) / "secrets")
-        over = one.submit("over before the copy", RANDOM)
-        one.until(over, lambda state: state["status"] == "succeeded")
-        before = one.results(over)
-        running = one.submit("running while it is copied", PAPER)
-        one.until(running, lambda state: in_the_middle(state, "discriminator"))
+        running = one.submit("running while it is copied", {**JOB, "seed": 1})
+        one.until(running, lambda state: in_the_middle(state, "finetune"))
         compose.shell(lines("back-up"), place)
         sizes = {path.name: path.stat().st_size for path in (Path(place) / "backup").iterdir() if path.is_file()}
         compose.run("--profile", "observe", "down", "--volumes", "--remove-orphans")
@@ -39,8 +37,8 @@ def kept(compose: Compose, folder: Path) -> str:
         assert sorted(os.listdir(Path(place) / "secrets")) == sorted(os.listdir(Path(place) / "backup" / "secrets"))
         after = one.results(over)
         assert after == before, "the files of a finished job are others than before"
-        one.straight.download(over, "subset.parquet", Path(place) / "subset.parquet")
-        one.until(running, lambda state: state["status"] == "succeeded")
+        one.client.download(over, "subset.parquet", Path(place) / "subset.parquet")
+        one.until(running, succeeded)
     return (
         f"with a job running, {sizes['database']:,} bytes of database and {sizes['storage.tar']:,} of storage were "
         f"copied; restored into an empty stack, the same key opens it, a finished job's {len(after)} files are the "

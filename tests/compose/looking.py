@@ -13,11 +13,15 @@ from composed import ROOT, Compose
 from engine import Engine
 
 T = TypeVar("T")
+Json = dict
 SEEN_SECONDS = 120
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "fastmtl.json"
 EMPTY = ("fastmtl_gpu_memory", "fastmtl_step_rows_per_second")
 """Of GPUs, and of a step that runs at the moment: without either there is nothing to show."""
-ASK = "import sys, urllib.request as u; print(u.urlopen('http://prometheus:9090' + sys.argv[1]).read().decode())"
+ASK = """
+import json, sys, urllib.request as u
+print(json.dumps([json.load(u.urlopen("http://prometheus:9090" + path))["data"] for path in sys.argv[1:]]))
+"""
 MIB = 2**20
 
 
@@ -61,13 +65,13 @@ def watched(compose: Compose) -> str:
         target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel.get("targets", ())
     ]
     wanted = [query for query in queries if not any(name in query for name in EMPTY)]
-    silent = _until(lambda: [query for query in wanted if not _asked(compose, query)], lambda found: not found)
-    rules = json.loads(_ask(compose, "/api/v1/rules"))["data"]["groups"][0]["rules"]
+    silent = _until(lambda: _without_data(compose, wanted), lambda found: not found)
+    rules = _ask(compose, "/api/v1/rules")[0]["groups"][0]["rules"]
     assert all(rule["health"] == "ok" for rule in rules), rules
     command = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "promtool", "prometheus")
     compose.run("--profile", "observe", *command, "test", "rules", "/etc/prometheus/alerts.test.yml")
     compose.run("--profile", "observe", *command, "check", "config", "/etc/prometheus/prometheus.yml")
-    assert silent == []
+    assert silent == [], f"no data for {silent}"
     return (
         f"Prometheus scraped {', '.join(sorted(targets))}; {len(wanted)} of the dashboard's {len(queries)} queries "
         f"returned data (the others ask for GPUs and for a step that runs); its {len(rules)} alarms are evaluated, and "
@@ -76,16 +80,18 @@ def watched(compose: Compose) -> str:
 
 
 def _targets(compose: Compose) -> dict[str, str]:
-    found = json.loads(_ask(compose, "/api/v1/targets"))["data"]["activeTargets"]
-    return {each["labels"]["job"]: each["health"] for each in found}
+    return {each["labels"]["job"]: each["health"] for each in _ask(compose, "/api/v1/targets")[0]["activeTargets"]}
 
 
-def _asked(compose: Compose, query: str) -> list[object]:
-    return list(json.loads(_ask(compose, f"/api/v1/query?query={quote(query)}"))["data"]["result"])
+def _without_data(compose: Compose, queries: list[str]) -> list[str]:
+    """Return those that Prometheus has no answer to."""
+    answers = _ask(compose, *(f"/api/v1/query?query={quote(query)}" for query in queries))
+    return [query for query, answer in zip(queries, answers, strict=True) if not answer["result"]]
 
 
-def _ask(compose: Compose, path: str) -> str:
-    return compose.run("exec", "-T", "api", "python3", "-c", ASK, path)
+def _ask(compose: Compose, *paths: str) -> list[Json]:
+    """Ask Prometheus from within, since its port is not published."""
+    return json.loads(compose.run("exec", "-T", "api", "python3", "-c", ASK, *paths))
 
 
 def _until(ask: Callable[[], T], enough: Callable[[T], bool]) -> T:

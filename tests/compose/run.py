@@ -121,6 +121,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--own-engine", action="store_true", help="start an engine even where one runs")
     parser.add_argument("--keep", action="store_true", help="leave containers, images and the engine there")
     parser.add_argument("--only", action="append", help="run one part, again for each")
+    parser.add_argument("--whole-path", metavar="EXPRESSION", help="of the whole path's tests only these, as pytest -k")
     asked = parser.parse_args(arguments)
     folder = (asked.folder or Path(tempfile.mkdtemp(prefix="fastmtl-compose-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +135,7 @@ def main(arguments: list[str]) -> int:
         stack.prepare()
         if not asked.keep:
             ends.callback(stack.down)
-        return int(not _try_all(list(parts(stack)), asked.only))
+        return int(not _try_all(list(parts(stack, asked.whole_path)), asked.only))
 
 
 def _try_all(all_parts: list[Part], only: list[str] | None) -> bool:
@@ -147,21 +148,17 @@ def _try_all(all_parts: list[Part], only: list[str] | None) -> bool:
     return all(went.values())
 
 
-def parts(stack: Stack) -> Iterator[Part]:
+def parts(stack: Stack, whole_path: str | None = None) -> Iterator[Part]:
     """Yield all there is to try, in order."""
-    compose, world = stack.compose, stack.folder / "world"
+    compose, trial = stack.compose, breaking.Trial(stack.compose, stack.folder / "world")
     yield Part("build", "images are built", stack.build)
     yield Part("up", "everything starts in order and is healthy", stack.up)
     yield Part("confined", "containers are confined", partial(looking.confined, compose))
-    yield Part("whole-path", "the tests of the whole path pass", partial(_whole_path, stack))
-    expected: dict[str, str] = {}
-    for what in breaking.KILLS:
-        yield Part(
-            f"kill-{what}", f"kill -9 of the {what} during a job", partial(_killed, compose, world, what, expected)
-        )
-    yield Part("roll", "every container restarted while jobs run", partial(breaking.rolled, compose, world))
+    yield Part("kill", "kill -9 during a job", partial(breaking.killed, trial))
+    yield Part("roll", "every container restarted while jobs run", partial(breaking.rolled, trial))
     yield Part("observe", "Prometheus and the dashboard's queries", partial(looking.watched, compose))
-    yield Part("keep", "back-up and restore", partial(keeping.kept, compose, world))
+    yield Part("keep", "back-up and restore", partial(keeping.kept, trial))
+    yield Part("whole-path", "the tests of the whole path", partial(_whole_path, stack, whole_path))
 
 
 def _tried(part: Part, order: list[str]) -> bool:
@@ -178,19 +175,13 @@ def _tried(part: Part, order: list[str]) -> bool:
     return passed
 
 
-def _killed(compose: Compose, world: Path, what: str, expected: dict[str, str]) -> str:
-    """Kill something during a job whose files are known from one that nothing disturbed."""
-    if not expected:
-        expected.update(breaking.undisturbed(compose, world))
-    return breaking.killed(compose, world, what, expected)
-
-
-def _whole_path(stack: Stack) -> str:
+def _whole_path(stack: Stack, which: str | None) -> str:
     description = stack.folder / "compose.json"
     stack.compose.save(description)
-    options = ["-n", "0", "-q", "-p", "no:cacheprovider", str(ROOT / "tests" / "test_whole_path.py")]
+    options = ["-n", "0", "-q", "-p", "no:cacheprovider", "tests/test_whole_path.py"]
+    chosen = ["-k", which] if which else []
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
+        [sys.executable, "-m", "pytest", *options, *chosen],
         env={**os.environ, COMPOSED: str(description)},
         cwd=ROOT,
         capture_output=True,
