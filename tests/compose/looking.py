@@ -16,8 +16,8 @@ T = TypeVar("T")
 Json = dict
 SEEN_SECONDS = 120
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "fastmtl.json"
-EMPTY = ("fastmtl_gpu_memory", "fastmtl_step_rows_per_second")
-"""Of GPUs, and of a step that runs at the moment: without either there is nothing to show."""
+EMPTY = ("fastmtl_gpu_memory", "fastmtl_step_rows_per_second", "fastmtl_steps{")
+"""Of GPUs, and of steps that wait or run at the moment: without any there is nothing to show."""
 ASK = """
 import json, sys, urllib.request as u
 print(json.dumps([json.load(u.urlopen("http://prometheus:9090" + path))["data"] for path in sys.argv[1:]]))
@@ -74,7 +74,7 @@ def watched(compose: Compose) -> str:
     assert silent == [], f"no data for {silent}"
     return (
         f"Prometheus scraped {', '.join(sorted(targets))}; {len(wanted)} of the dashboard's {len(queries)} queries "
-        f"returned data (the others ask for GPUs and for a step that runs); its {len(rules)} alarms are evaluated, and "
+        f"returned data (the others ask for GPUs and for steps that wait or run); its {len(rules)} alarms are evaluated, and "
         "`promtool test rules` rings each"
     )
 
