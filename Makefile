@@ -11,10 +11,10 @@ TRAIN := $(VENV)/.installed-train
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo serve worker test test-slow test-faults check audit clean
+.PHONY: help venv demo serve worker secrets test test-slow test-faults test-compose check audit clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(TRAIN) ## run a selection from upload to download; DATA=folder takes your own data
 	$(BIN)/fastmtl demo $(if $(DATA),--data '$(DATA)') $(ARGS)
@@ -24,6 +24,9 @@ serve: $(TRAIN) ## serve the API
 
 worker: $(TRAIN) ## run a worker
 	$(BIN)/fastmtl worker
+
+secrets: ## write the secrets of docker-compose.yml into secrets/, those that are missing
+	deploy/make-secrets.sh
 
 venv: $(DEV) ## make .venv with everything that developing needs
 
@@ -35,6 +38,9 @@ test-slow: $(DEV) ## run the tests that take minutes
 
 test-faults: $(DEV) ## break everything on purpose, which takes hours, and write docs/faults.md
 	$(BIN)/python -m tests.faults.run $(ARGS)
+
+test-compose: $(DEV) ## build the images, run docker-compose.yml and break it, and write what was seen into docs/operating.md
+	$(BIN)/python tests/compose/run.py $(ARGS)
 
 check: $(DEV) ## lint, types, and the rules of the house
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the API's requests, and the port that it asks; docs/operations.md lists every metric.
+"""What Prometheus is told of the API's requests, and the port that it asks; docs/operating.md lists every metric.
 
 A label's values are few and known: never an id, and never what a client wrote.
 """

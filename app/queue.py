@@ -40,7 +40,7 @@ def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that reaches the broker; the worker adds its own settings."""
     celery = Celery("fastmtl", set_as_current=False)
     celery.conf.update(
-        broker_url=settings.broker_url.get_secret_value() if settings.broker_url else "localhost",
+        broker_url=settings.broker or "localhost",
         task_default_queue=QUEUE,
         # Nothing but JSON is ever read from the broker: a pickle would run code.
         accept_content=["json"],
@@ -51,7 +51,7 @@ def celery_app(settings: Settings) -> Celery:
         task_publish_retry=False,
         broker_connection_timeout=2,
     )
-    if not settings.broker_url:
+    if settings.broker is None:
         celery.conf.update(broker_transport="app.folder_broker:Transport", broker_transport_options=_folders(settings))
     return celery
 

@@ -100,7 +100,7 @@ def of_address(host: str | None) -> str:
 
 def _shared(settings: Settings) -> MovingWindowRateLimiter | None:
     """Return a limiter that counts in the broker's Redis; None where the broker is something else."""
-    url = settings.broker_url.get_secret_value() if settings.broker_url else ""
+    url = settings.broker or ""
     if urlsplit(url).scheme not in ("redis", "rediss"):
         return None
     shared: MovingWindowRateLimiter = import_module("app.redis_limits").limiter(url, ANSWER_SECONDS)

@@ -7,10 +7,12 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.secret_files import SecretFiles
 from fastmtl.encoders import KNOWN, check_allowed
 
 MIB = 2**20
@@ -28,9 +30,13 @@ class Settings(BaseSettings):
         None,
         description="SQLAlchemy URL, e.g. postgresql+psycopg://user:secret@host/fastmtl. Default: SQLite in the home.",
     )
+    database_password: SecretStr | None = Field(
+        None, description="Password that goes into the database's URL, so that it can stand in a file by itself."
+    )
     broker_url: SecretStr | None = Field(
         None, description="Celery broker, e.g. redis://host:6379/0. Default: a folder in the home, no server."
     )
+    broker_password: SecretStr | None = Field(None, description="Password that goes into the broker's URL.")
     secret: SecretStr | None = Field(
         None,
         min_length=32,
@@ -150,6 +156,18 @@ class Settings(BaseSettings):
         "auto", description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT says where to."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then the files that it names for secrets."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
     @field_validator("rate_limit", mode="before")
     @classmethod
     def _none_is_off(cls, value: object) -> object:
@@ -169,12 +187,28 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _passwords_have_their_place(self) -> Settings:
+        for name in ("database", "broker"):
+            password, url = getattr(self, f"{name}_password"), getattr(self, f"{name}_url")
+            said = f"FASTMTL_{name.upper()}_PASSWORD is given"
+            if password and not url:
+                raise ValueError(f"{said}, but no FASTMTL_{name.upper()}_URL that it could go into")
+            if password and urlsplit(url.get_secret_value()).password:
+                raise ValueError(f"{said}, and FASTMTL_{name.upper()}_URL has a password too: give one of them")
+        return self
+
     @cached_property
     def database(self) -> str:
         """The database's URL with its password."""
         if self.database_url:
-            return self.database_url.get_secret_value()
+            return _with_password(self.database_url, self.database_password)
         return f"sqlite:///{(self.home / 'fastmtl.sqlite3').absolute()}"
+
+    @cached_property
+    def broker(self) -> str | None:
+        """The broker's URL with its password; None where a folder stands in for one."""
+        return _with_password(self.broker_url, self.broker_password) if self.broker_url else None
 
     @property
     def traced(self) -> bool:
@@ -192,6 +226,16 @@ class Settings(BaseSettings):
     def first_key(self) -> Path:
         """File with the key that is made at the first start."""
         return self.home / "api-key"
+
+
+def _with_password(url: SecretStr, password: SecretStr | None) -> str:
+    """Return the URL, with the password behind its user's name."""
+    if password is None:
+        return url.get_secret_value()
+    parts = urlsplit(url.get_secret_value())
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username or ''}:{quote(password.get_secret_value(), safe='')}"
+    return parts._replace(netloc=f"{user}@{host}").geturl()
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,13 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from fastmtl.canonical import convert
-from fastmtl.datasets import Columns, FileFormat, TaskKind
-=======
 from fastmtl.confined import NO_ROOM, confine
-from fastmtl.datasets import Columns, FileFormat, TaskKind, convert
->>>>>>> h-hubdocs
+from fastmtl.datasets import Columns, FileFormat, TaskKind
 from fastmtl.errors import InvalidDataset
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+from composed import COMPOSED
 from servers import NoServer, Server, start_postgres, start_redis
 from sqlalchemy import NullPool, create_engine, make_url, text
 
@@ -56,9 +57,14 @@ def migrated_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]))
 
 
-@pytest.fixture(params=["embedded", "full"])
+@pytest.fixture(params=["compose"] if COMPOSED in os.environ else ["embedded", "full"])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Environment variables for processes: files alone, or PostgreSQL and Redis; migrated and empty."""
+    """Environment variables for processes: files alone, or PostgreSQL and Redis; migrated and empty.
+
+    Of a stack that runs in containers: where its description is.
+    """
+    if request.param == "compose":
+        return {COMPOSED: os.environ[COMPOSED]}
     home = {"FASTMTL_HOME": str(tmp_path / "home")}
     if request.param == "embedded":
         return home

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from app.ready import PATIENCE_SECONDS
 from app.roll import Roll
+from app.secret_files import SUFFIX
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-SECRETS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+SECRETS = {"fastmtl_secret", "grafana_password", "postgres_password", "redis_password"}
 
 
 class Loader(yaml.SafeLoader):
@@ -37,6 +42,7 @@ def read(name: str) -> dict[str, Any]:
 COMPOSE = read("docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+WORKERS = [name for name in OURS if name.startswith("worker")]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -46,12 +52,46 @@ def environments() -> list[tuple[str, str]]:
     return written + [("Dockerfile", name) for name in re.findall(r"\b(FASTMTL_\w+)=", DOCKERFILE)]
 
 
+def known_variables() -> set[str]:
+    """Return the variables that the settings read; those of secrets can name a file instead."""
+    names = {f"FASTMTL_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    return set(names) | {f"{name}{SUFFIX}" for name, field in names.items() if SecretStr in get_args(field.annotation)}
+
+
 def test_the_services_that_there_are():
-    assert sorted(SERVICES) == ["api", "migrate", "postgres", "redis", "worker"]
+    assert {name for name in SERVICES if not name.startswith("worker-")} == {
+        *("api", "migrate", "postgres", "redis", "worker"),
+        *("grafana", "prometheus"),
+    }
+
+
+def test_a_profile_for_so_many_gpus_gives_each_of_them_a_worker_of_its_own():
+    for count in range(1, 9):
+        started = [name for name in WORKERS if f"gpus-{count}" in SERVICES[name].get("profiles", [f"gpus-{count}"])]
+        reserved = [SERVICES[name]["deploy"]["resources"]["reservations"]["devices"][0] for name in started]
+        assert [each["device_ids"] for each in reserved] == [[str(gpu)] for gpu in range(count)]
+
+
+def test_workers_differ_in_nothing_but_their_gpu():
+    plain = [
+        {key: SERVICES[name][key] for key in SERVICES[name] if key not in ("deploy", "profiles")} for name in WORKERS
+    ]
+    assert len(plain) == 8 and all(each == plain[0] for each in plain)
+
+
+def test_what_watches_is_started_only_when_it_is_asked_for():
+    assert {name for name in SERVICES if SERVICES[name].get("profiles") == ["observe"]} == {"grafana", "prometheus"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_is_read_only_and_may_do_nothing_special(name: str):
+    service = SERVICES[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"] and "privileged" not in service
 
 
 def test_every_variable_is_a_setting():
-    known = {f"FASTMTL_{name.upper()}" for name in Settings.model_fields}
+    known = known_variables()
     assert [pair for pair in environments() if pair[1].startswith("FASTMTL_") and pair[1] not in known] == []
 
 
@@ -85,12 +125,12 @@ def waited_for(name: str) -> dict[str, dict[str, str]]:
 
 
 def test_tables_are_there_before_anything_uses_them():
-    assert {name for name in SERVICES if "migrate" in waited_for(name)} == {"api", "worker"}
+    assert {name for name in SERVICES if "migrate" in waited_for(name)} == {"api", *WORKERS}
 
 
 def test_only_the_api_is_published_and_only_on_this_machine():
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
-        "api": ["127.0.0.1:8000:8000"]
+        "api": ["127.0.0.1:${API_PORT:-8000}:8000"]
     }
 
 
@@ -125,22 +165,56 @@ def test_a_worker_that_never_swept_is_not_healthy(tmp_path):
     assert run.returncode == 1
 
 
-@pytest.mark.parametrize("name", sorted(SECRETS))
-def test_no_secret_has_a_default(name: str):
-    used = re.findall(r"\$\{" + name + r"[^}]*\}", (ROOT / "docker-compose.yml").read_text())
-    assert used and all(each.startswith("${" + name + ":?") for each in used)
-    assert f"{name}=\n" in (ROOT / ".env.example").read_text()
+def test_every_secret_stands_in_a_file_and_none_in_the_files_here():
+    assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in SECRETS}
+    assert {name for service in SERVICES.values() for name in service.get("secrets", ())} == SECRETS
+    told = re.findall(r"(?i)^[^#\n]*(?:password|secret)\w*[=:] *(\S+)", (ROOT / "docker-compose.yml").read_text(), re.M)
+    assert {value for value in told if not re.match(r"/run/secrets/|\{file:|\[", value)} == set()
+
+
+def test_the_secrets_are_made_once_and_are_long(tmp_path: Path):
+    (tmp_path / "deploy").mkdir()
+    script = shutil.copy(ROOT / "deploy" / "make-secrets.sh", tmp_path / "deploy")
+    made = []
+    for _ in range(2):
+        subprocess.run([script], check=True)
+        made.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
+    assert set(made[0]) == SECRETS | {"s3_credentials"} and made[0] == made[1]
+    store = r"\[default\]\naws_access_key_id = fastmtl\naws_secret_access_key = [0-9a-f]{64}\n"
+    assert all(re.fullmatch(store if name.startswith("s3") else "[0-9a-f]{64}", text) for name, text in made[0].items())
+    assert len(set(made[0].values())) == len(made[0])
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+
+
+def test_no_secret_reaches_git_or_a_build():
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "!secrets" not in (ROOT / ".dockerignore").read_text()
 
 
 def test_api_and_workers_share_storage_and_nothing_else_does():
     mounted = {name: service["volumes"] for name, service in SERVICES.items() if "volumes" in service}
     home = re.search(r"FASTMTL_HOME=(\S+)", DOCKERFILE)
     assert home is not None
-    assert {name for name, volumes in mounted.items() if volumes == [f"storage:{home[1]}"]} == {"api", "worker"}
-    assert {volume.partition(":")[0] for volumes in mounted.values() for volume in volumes} == set(COMPOSE["volumes"])
+    assert {name for name, volumes in mounted.items() if f"storage:{home[1]}" in volumes} == {"api", *WORKERS}
+    sources = {volume.partition(":")[0] for volumes in mounted.values() for volume in volumes}
+    assert {source for source in sources if not source.startswith("./")} == set(COMPOSE["volumes"])
+    assert all((ROOT / source).exists() for source in sources if source.startswith("./"))
 
 
 def test_all_that_the_dockerfile_copies_reaches_the_build():
     copied = {name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.M) for name in line.split()}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied <= allowed and not {name for name in copied if name != "README.md" and not (ROOT / name).exists()}
+
+
+def test_the_store_is_given_the_keys_that_the_service_uses(tmp_path: Path):
+    store = read("docker-compose.s3.yml")["services"]["store"]
+    (tmp_path / "s3_credentials").write_text("[default]\naws_access_key_id = ada\naws_secret_access_key = 0f1e\n")
+    (tmp_path / "weed").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "weed").chmod(0o755)
+    program = store["command"][0].replace("$$", "$")
+    program = program.replace("/run/secrets", str(tmp_path)).replace("/tmp/s3.json", f"{tmp_path}/s3.json")
+    subprocess.run(["sh", "-c", program], check=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    (identity,) = json.loads((tmp_path / "s3.json").read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": "ada", "secretKey": "0f1e"}]
+    assert stat.S_IMODE((tmp_path / "s3.json").stat().st_mode) == 0o600

@@ -1,24 +1,26 @@
-"""The whole path over HTTP with real processes: an API and workers, on files alone and on PostgreSQL and Redis."""
+"""The whole path over HTTP with real processes: an API and workers, on files alone and on PostgreSQL and Redis.
+
+`make test-compose` runs the same tests against the containers of docker-compose.yml.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+from composed import COMPOSED, composed_service
 from safetensors.torch import load_file
 from tiny import write_encoder
 from transformers import AutoModel
+from under_test import LocalService, Service
 
 from app.embedded import EmbeddedStack
 from fastmtl.client import Client, ServiceError
@@ -39,61 +41,31 @@ SLOW = {**SMALL, "discriminator": {**SMALL["discriminator"], "epochs": 100, "bat
 SLOW_LAST = {**SMALL, "compare": [], "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
 """A last training long enough to be killed in the middle."""
 pytestmark = pytest.mark.timeout(900)  # a dozen processes that load torch, on a machine that may be busy
-WAIT_SECONDS = 400
-
-
-class Service:
-    """A running service, its client, and what can be done to its processes."""
-
-    def __init__(self, stack: EmbeddedStack, client: Client, environment: dict[str, str]) -> None:
-        self.stack, self.client, self._environment = stack, client, environment
-        self._workers: list[subprocess.Popen[bytes]] = []
-
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        log = (Path(self._environment["FASTMTL_HOME"]) / "logs" / "more-workers.log").open("ab")
-        with log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "worker"], env=self._environment, stdout=log, stderr=log
-            )
-        self._workers.append(worker)
-        return worker
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.terminate()
-        for worker in self._workers:
-            worker.wait(30)
-
-    def until(self, job: Json, wanted: Callable[[Json], object]) -> Json:
-        end = time.monotonic() + WAIT_SECONDS
-        while not wanted(state := self.client.job(job["id"])):
-            assert time.monotonic() < end, f"waited too long; the job is {state['status']}: {state['error']}"
-            assert state["status"] not in ("failed", "cancelled") or wanted(state), state["error"]
-            time.sleep(0.1)
-        return state
+QUICK = {
+    "FASTMTL_LEASE_SECONDS": "3",
+    "FASTMTL_HEARTBEAT_SECONDS": "1",
+    "FASTMTL_SWEEP_SECONDS": "0.5",
+    "FASTMTL_RING_AGAIN_SECONDS": "5",
+    "FASTMTL_POLL_SECONDS": "0.05",
+    "FASTMTL_THREADS": "1",
+    "FASTMTL_CALIBRATE": "false",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @pytest.fixture
 def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """The stack of processes, with a tiny encoder and leases short enough to wait for."""
+    """The stack of processes, with a tiny encoder and leases short enough to wait for; or the one of containers."""
+    if COMPOSED in stack:
+        with composed_service(Path(stack[COMPOSED])) as running_one:
+            yield running_one
+        return
     encoders = {"tiny": f"folder:{write_encoder('bert', tmp_path / 'tiny')}", "gone": f"folder:{tmp_path / 'gone'}"}
-    settings = {
-        **stack,
-        "FASTMTL_ENCODERS": json.dumps(encoders),
-        "FASTMTL_LEASE_SECONDS": "3",
-        "FASTMTL_HEARTBEAT_SECONDS": "1",
-        "FASTMTL_SWEEP_SECONDS": "0.5",
-        "FASTMTL_RING_AGAIN_SECONDS": "5",
-        "FASTMTL_POLL_SECONDS": "0.05",
-        "FASTMTL_THREADS": "1",
-        "FASTMTL_CALIBRATE": "false",
-        "OMP_NUM_THREADS": "1",
-    }
-    for name, value in settings.items():
+    for name, value in {**stack, **QUICK, "FASTMTL_ENCODERS": json.dumps(encoders)}.items():
         monkeypatch.setenv(name, value)
     home = Path(stack["FASTMTL_HOME"])
     with EmbeddedStack(home, port=0) as running, Client(running.url, running.key) as client:
-        started = Service(running, client, {**os.environ})
+        started = LocalService(client, encoders, {**os.environ})
         yield started
         started.stop()
 
@@ -124,20 +96,6 @@ def request_of(service: Service, tmp_path: Path) -> Json:
 
 def running(state: Json, step: str) -> Json | None:
     return next((each for each in state["steps"] if each["name"] == step and each["status"] == "running"), None)
-
-
-def pids(kind: str, home: str) -> list[int]:
-    """Processes of this test's stack: `worker` or `child`."""
-    mark = {"worker": ["app.cli", "worker"], "child": ["worker.child"]}[kind]
-    found = []
-    for process in psutil.process_iter(["cmdline", "pid"]):
-        try:
-            ours = process.environ().get("FASTMTL_HOME") == home
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-        if ours and all(word in (process.info["cmdline"] or []) for word in mark):
-            found.append(process.pid)
-    return found
 
 
 def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_path):
@@ -179,14 +137,11 @@ def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_pa
 
 
 @pytest.mark.parametrize("killed", ["worker", "child"])
-def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(service, request_of, stack, killed):
+def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(service, request_of, killed):
     job = service.client.submit(**request_of, config=SLOW_LAST)
     step = "finetune (selection)"
     service.until(job, lambda state: running(state, step) and running(state, step)["progress"])
-    victims = pids(killed, stack["FASTMTL_HOME"])
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
-    assert victims
+    assert service.kill(killed)
     if killed == "worker":
         service.start_worker()
     again = service.until(job, lambda state: running(state, step) and running(state, step)["attempts"] == 2)
@@ -196,13 +151,10 @@ def test_a_job_goes_on_from_its_last_finished_step_when_a_process_is_killed(serv
     service.client.cancel(job["id"])
 
 
-def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one_go(
-    service, request_of, stack, tmp_path
-):
+def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one_go(service, request_of, tmp_path):
     job = service.client.submit(**request_of, config=SMALL)
     service.until(job, lambda state: running(state, "discriminator"))
-    for pid in pids("child", stack["FASTMTL_HOME"]):
-        os.kill(pid, signal.SIGKILL)
+    service.kill("child")
     chosen = service.until(job, lambda state: state["selection"])
     service.client.cancel(job["id"])
     threads = torch.get_num_threads()
@@ -212,7 +164,7 @@ def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one
         [tmp_path / "alike.csv", tmp_path / "unlike.csv"],
         tmp_path / "alone",
         config=JobConfig.model_validate(SMALL),
-        known_encoders=json.loads(os.environ["FASTMTL_ENCODERS"]),
+        known_encoders=service.encoders,
         device="cpu",
         train=False,
     )
@@ -221,12 +173,12 @@ def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one
     assert (attempts, chosen["selection"]["digest"]) == (2, alone.digest)
 
 
-def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request_of, stack):
+def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request_of):
     job = service.client.submit(**request_of, config=SLOW)
     service.until(job, lambda state: running(state, "discriminator"))
     assert service.client.cancel(job["id"])["status"] == "cancelled"
     end = time.monotonic() + 10
-    while pids("child", stack["FASTMTL_HOME"]):
+    while service.steps_running():
         assert time.monotonic() < end, "the step's process outlived its job"
         time.sleep(0.1)
     next_job = service.client.submit(**request_of, config={**SMALL, "budget": 3})
@@ -234,11 +186,10 @@ def test_a_cancelled_job_stops_its_process_and_frees_the_worker(service, request
     service.client.cancel(next_job["id"])
 
 
-def test_a_worker_that_is_asked_to_stop_gives_its_step_back_at_once(service, request_of, stack):
+def test_a_worker_that_is_asked_to_stop_gives_its_step_back_at_once(service, request_of):
     job = service.client.submit(**request_of, config=SLOW)
     service.until(job, lambda state: running(state, "discriminator"))
-    (worker,) = pids("worker", stack["FASTMTL_HOME"])
-    os.kill(worker, signal.SIGTERM)
+    service.ask_workers_to_stop()
     state = service.until(job, lambda state: not running(state, "discriminator"))
     step = next(each for each in state["steps"] if each["name"] == "discriminator")
     assert (state["status"], step["status"], step["attempts"]) == ("running", "queued", 0)

@@ -44,7 +44,7 @@ def worker_app(settings: Settings, work: Callable[[uuid.UUID, Mapping[str, str]]
         worker_send_task_events=False,
     )
     # That only JSON is read, and that no result is kept, holds for the service too: app.queue says so.
-    if settings.broker_url and settings.broker_url.get_secret_value().startswith(REDIS):
+    if settings.broker and settings.broker.startswith(REDIS):
         celery.conf.update(
             # With one thread even a multiplier of 1 takes a bell ahead, unacknowledged for as long as the step before
             # it takes; Celery can do without on Redis alone.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+import redis
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import make_url
 
 from app.settings import Settings
 
@@ -53,3 +55,74 @@ def test_an_open_service_is_for_this_machine_alone(host: str):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_an_open_service_on_this_machine_is_allowed(host: str):
     assert Settings(auth="off", host=host).auth == "off"
+
+
+def held(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str = "p@ss/w:rd %\n", name: str = "SECRET") -> Path:
+    """Name a file that holds a secret in the environment."""
+    path = folder / name.lower()
+    path.write_text(text)
+    monkeypatch.setenv(f"FASTMTL_{name}_FILE", str(path))
+    return path
+
+
+def test_a_secret_can_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held(monkeypatch, tmp_path, "a" * 32 + "\r\n")
+    secret = Settings().secret
+    assert secret is not None and secret.get_secret_value() == "a" * 32
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql+psycopg://ada@db:5432/fastmtl", "postgresql+psycopg://ada:p%40ss%2Fw%3Ard%20%25@db:5432/fastmtl"),
+        ("postgresql+psycopg://db/fastmtl?sslmode=require", "postgresql+psycopg://:p%40ss%2Fw%3Ard%20%25@db/fastmtl?sslmode=require"),
+    ],
+)  # fmt: skip
+def test_a_password_from_a_file_goes_into_the_database_s_url(monkeypatch, tmp_path, url: str, place: str):
+    held(monkeypatch, tmp_path, name="DATABASE_PASSWORD")
+    settings = Settings(database_url=SecretStr(url))
+    assert settings.database == place
+    assert make_url(settings.database).password == "p@ss/w:rd %"
+    assert "p@ss" not in repr(settings)
+
+
+def test_a_password_from_a_file_goes_into_the_broker_s_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held(monkeypatch, tmp_path, name="BROKER_PASSWORD")
+    settings = Settings(broker_url=SecretStr("redis://redis:6379/0"))
+    assert settings.broker == "redis://:p%40ss%2Fw%3Ard%20%25@redis:6379/0"
+    assert redis.connection.parse_url(settings.broker)["password"] == "p@ss/w:rd %"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"database_password": "a"}, "FASTMTL_DATABASE_PASSWORD is given, but no FASTMTL_DATABASE_URL"),
+        ({"broker_password": "a", "broker_url": "redis://:b@c/0"}, "and FASTMTL_BROKER_URL has a password too"),
+    ],
+)
+def test_a_password_without_a_place_is_refused(settings: dict[str, str], told: str):
+    assert told in refusal(**settings)
+
+
+def test_a_file_that_is_empty_is_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    path = held(monkeypatch, tmp_path, "\n")
+    with pytest.raises(ValueError, match=f"FASTMTL_SECRET_FILE names {path}, which is empty"):
+        Settings()
+
+
+def test_a_file_that_cannot_be_read_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held(monkeypatch, tmp_path).unlink()
+    with pytest.raises(ValueError, match="cannot be read \\(No such file or directory\\): it must be a file"):
+        Settings()
+
+
+def test_a_secret_and_its_file_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held(monkeypatch, tmp_path)
+    monkeypatch.setenv("FASTMTL_SECRET", "b" * 32)
+    with pytest.raises(ValueError, match="FASTMTL_SECRET and FASTMTL_SECRET_FILE are both set"):
+        Settings()
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    held(monkeypatch, tmp_path, "0.0.0.0", name="HOST")
+    assert Settings().host == "127.0.0.1"

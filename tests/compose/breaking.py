@@ -1,0 +1,167 @@
+"""Kill -9 and restarts while jobs run in the containers of docker-compose.yml: a short form of tests/faults."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from composed import Compose
+from patient import Patient
+from scene import NOT_THE_SAME_TWICE, RANDOM, another
+from worlds import write_world
+
+from fastmtl.client import FINAL, Client
+
+Json = dict
+JOB: Json = {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": 80}}
+"""Five steps, the fourth of which is long enough to be broken in the middle."""
+JOB_SECONDS = 900
+LOOK_SECONDS = 1.0
+REDIS_AWAY_SECONDS = 6
+JOBS = 20
+
+
+class Tenant:
+    """A tenant with the datasets of a small world."""
+
+    def __init__(self, compose: Compose, folder: Path) -> None:
+        self.patient = Patient(compose.url, key := compose.key(f"breaking-{uuid.uuid4().hex[:12]}"))
+        self.client = Client(compose.url, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        ids = {name: self.patient.upload(path) for name, path in write_world(folder).items() if name != "validation"}
+        self.request = {"primary": ids["primary"], "auxiliary": [ids["alike"], ids["unlike"]]}
+
+    def submit(self, name: str, config: Json) -> str:
+        """Submit a job and return its id."""
+        return self.patient.submit(name, **self.request, config=config)
+
+    def until(self, job: str, wanted: Callable[[Json], object]) -> Json:
+        """Wait for a state of a job and return it."""
+        give_up = time.monotonic() + JOB_SECONDS
+        while not wanted(state := self.patient.job(job)):
+            assert time.monotonic() < give_up, f"waited too long; the job is {state['status']}: {state['error']}"
+            assert state["status"] not in ("failed", "cancelled"), state["error"]
+            time.sleep(LOOK_SECONDS)
+        return state
+
+    def results(self, job: str) -> dict[str, str]:
+        """Return the digests of a job's files, but for those that tell of time."""
+        files = {str(each["name"]): str(each["sha256"]) for each in self.client.artifacts(job)}
+        return {name: digest for name, digest in files.items() if not name.endswith(NOT_THE_SAME_TWICE)}
+
+    def not_once(self, job: str) -> dict[str, int]:
+        """Return the steps that were computed for a job and did not succeed exactly once, by its log."""
+        events: list[Json] = []
+        while page := self._events(job, after=events[-1]["number"] if events else 0):
+            events += page
+        times = Counter(str(each["data"]["step"]) for each in events if each["type"] == "step.succeeded")
+        computed = [step["name"] for step in self.patient.job(job)["steps"] if not step["reused"]]
+        assert computed, "every step was found done: it showed nothing"
+        return {name: times[name] for name in computed if times[name] != 1}
+
+    def _events(self, job: str, after: int) -> list[Json]:
+        return self.client.request("GET", f"/jobs/{job}/events", params={"limit": 200, "after": after})["items"]
+
+
+class Trial:
+    """What the parts that break things share: a tenant, and a job of its that is done."""
+
+    def __init__(self, compose: Compose, folder: Path) -> None:
+        self.compose, self._folder = compose, folder
+
+    def tenant(self) -> Tenant:
+        """Make a tenant."""
+        return Tenant(self.compose, self._folder)
+
+    @cached_property
+    def one(self) -> Tenant:
+        """The tenant."""
+        return self.tenant()
+
+    @cached_property
+    def expected(self) -> dict[str, str]:
+        """Digests of the files of the job that nothing disturbs."""
+        other = self.tenant()
+        job = other.submit("undisturbed", JOB)
+        other.until(job, succeeded)
+        return other.results(job)
+
+    @cached_property
+    def job(self) -> str:
+        """A job of the tenant that is done."""
+        job = self.one.submit("done", JOB)
+        self.one.until(job, succeeded)
+        return job
+
+
+def succeeded(state: Json) -> bool:
+    """Whether a job has."""
+    return state["status"] == "succeeded"
+
+
+def in_the_middle(state: Json, kind: str) -> bool:
+    """Whether a step of a kind runs and has come to something."""
+    return any(step["kind"] == kind and step["status"] == "running" and step["progress"] for step in state["steps"])
+
+
+def killed(trial: Trial) -> str:
+    """Kill the API, Redis and the worker during a job; it must end as it would have, and every step succeed once."""
+    expected, one = trial.expected, trial.one
+    job = one.submit("done", JOB)
+    one.until(job, lambda state: any(step["status"] == "running" for step in state["steps"]))
+    _kill_api(trial.compose)
+    one.until(job, lambda state: in_the_middle(state, "finetune"))
+    _kill_redis(trial.compose)
+    _kill_worker(trial.compose)
+    state = one.until(job, succeeded)
+    trial.job = job
+    found, wrong = one.results(job), one.not_once(job)
+    assert wrong == {}, f"steps that did not succeed exactly once: {wrong}"
+    assert found == expected, f"files that differ: {sorted(set(found.items()) ^ set(expected.items()))[:6]}"
+    attempts = {step["name"]: step["attempts"] for step in state["steps"] if step["attempts"] > 1}
+    return (
+        f"the API was killed at a step, Redis (away for {REDIS_AWAY_SECONDS} s) and the worker in the middle of a "
+        f"training; the job succeeded, every step once, and its {len(found)} files are those of an undisturbed job; "
+        f"attempts above one: {attempts}; requests cut off: {one.patient.cut}"
+    )
+
+
+def rolled(trial: Trial) -> str:
+    """Restart every container, one after another, while jobs run; all must finish, and no step twice."""
+    one, compose = trial.one, trial.compose
+    assert trial.job
+    compose.workers(2)
+    jobs = [one.submit(f"job {number}", another(JOB, number)) for number in range(JOBS)]
+    restarted, still_open = [], 0
+    for service in ("worker", "redis", "postgres", "api"):
+        for container in compose.containers(service):
+            still_open = sum(one.patient.job(job)["status"] not in FINAL for job in jobs)
+            compose.restart(container)
+            restarted.append(f"{service} ({still_open} jobs open)")
+    ended = one.patient.over(jobs, JOB_SECONDS)
+    statuses = Counter(state["status"] for state in ended.values())
+    assert statuses == {"succeeded": JOBS}, f"jobs: {dict(statuses)}"
+    wrong = {job: steps for job in jobs if (steps := one.not_once(job))}
+    assert wrong == {}, f"steps that did not succeed exactly once: {wrong}"
+    assert still_open, "all jobs were over before the last restart: it showed nothing"
+    compose.workers(1)
+    return f"{JOBS} jobs succeeded, every step once; restarted one after another: {', '.join(restarted)}"
+
+
+def _kill_worker(compose: Compose) -> None:
+    assert compose.send("worker", "worker", 9), "no worker was there to kill"
+
+
+def _kill_api(compose: Compose) -> None:
+    assert compose.send("api", "api", 9), "no API was there to kill"
+    compose.await_ready()
+
+
+def _kill_redis(compose: Compose) -> None:
+    compose.run("kill", "redis")
+    time.sleep(REDIS_AWAY_SECONDS)
+    compose.run("start", "redis")
