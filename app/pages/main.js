@@ -7,6 +7,7 @@ import { datasetsView } from "./datasets.js";
 import { h, replace } from "./dom.js";
 import { jobView } from "./job.js";
 import { jobsView } from "./jobs.js";
+import { keysView } from "./keys.js";
 import { newJobView } from "./new_job.js";
 import { signInView, whoAmI, whoBox } from "./session.js";
 
@@ -18,6 +19,7 @@ const VIEWS = [
   [/^#\/datasets$/, datasetsView, "Datasets"],
   [new RegExp(`^#/datasets/${ID}$`), datasetView, "Dataset"],
   [/^#\/new(?:\/([0-9a-f-]{36}))?$/, newJobView, "New job"],
+  [/^#\/keys$/, keysView, "API keys"],
   [new RegExp(`^#/compare/${ID}/${ID}$`), compareView, "Compare"],
 ];
 const HOME = "#/jobs";
@@ -25,12 +27,15 @@ const HOME = "#/jobs";
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const who = document.getElementById("who");
+/** Links that keys of this scope alone can use. */
+const MANAGING = nav.querySelectorAll('[data-scope="admin"]');
 let leaving = new AbortController();
 
 async function begin() {
   leaving.abort();
   const self = await whoAmI();
   nav.hidden = self === null;
+  for (const link of MANAGING) link.hidden = self?.scope !== "admin";
   replace(who, self ? whoBox(self, begin) : null);
   if (self) await show();
   else {

@@ -18,7 +18,7 @@ from app.routes.answers import problems
 from app.routes.datasets import DatasetId
 from app.routes.jobs import JobId
 from app.routes.route import ServiceRoute
-from app.schemas_looks import DatasetRow, DatasetShape, Distributions, MapOut, Overlap, RowPage, RowSort
+from app.schemas_looks import DatasetRow, DatasetShape, Distributions, MapOut, Overlap, RowPage, RowsLeft, RowSort
 from app.state import Parts
 
 router = APIRouter(prefix="/v1", tags=["looks"], route_class=ServiceRoute)
@@ -63,8 +63,11 @@ def list_chosen_rows(
 )
 def list_rows_below(
     parts: Parts, caller: Reader, job_id: JobId, dataset: DatasetKey = None, offset: Offset = 0, limit: Count = 25
-) -> RowPage:
-    """Return the rows that could have been chosen and were not, the highest score first; 1,000 at most."""
+) -> RowsLeft:
+    """Return the rows that could have been chosen and were not, the highest score first; 1,000 at most.
+
+    Under a selector that goes by the score alone (`above_cut` 0) they are those just below the cut.
+    """
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
     return page_below(files, Asked(offset, limit, dataset))
 

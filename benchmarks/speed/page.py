@@ -102,6 +102,17 @@ def tokenising(result: Json) -> str:
     return markdown(["", "rows/s"], [*rows, ["**ratio**", f"**{told(result['ratio'])}**"]])
 
 
+def looks(result: Json) -> str:
+    """Return how soon the web page is useful, and how smooth its map is."""
+    rows = [[name, told(each)] for name, each in result["view_milliseconds"].items()]
+    rows += [[f"rows: {name}", told(each)] for name, each in result["table_milliseconds"].items()]
+    for name, each in result["map_frame_milliseconds"].items():
+        if "median" in each:
+            frame = f"{each['median']:g} (19 of 20 within {each['p95']:g}, the longest {each['most']:g})"
+            rows.append([f"map of {result['points']:,} points: a frame {name}", frame])
+    return markdown(["", "ms"], rows)
+
+
 TABLES: dict[str, Callable[[Json], str]] = {
     "scoring_cpu_384": scoring,
     "training_cpu_384": training,
@@ -109,6 +120,7 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "top": top,
     "requests": requests,
     "tokenising": tokenising,
+    "looks": looks,
 }
 
 
