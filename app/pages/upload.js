@@ -138,7 +138,7 @@ async function refused(file, problem, again) {
     "div",
     { class: "notice bad", role: "alert" },
     h("strong", {}, `${file.name}: ${problem.title}`),
-    errors.length === 0 && h("p", {}, problem.message),
+    errors.length === 0 && whole(problem),
     errors.length > 0 &&
       h(
         "ol",
@@ -148,6 +148,16 @@ async function refused(file, problem, again) {
     unknown
       ? h("p", {}, "Name the columns above, or in the file; then ", button("send it again", again), ".")
       : h("p", { class: "help" }, "Nothing was kept. Correct the file and send it again."),
+  );
+}
+
+/** What is wrong with the file as a whole. */
+function whole(problem) {
+  if (problem.errors.length < 2) return h("p", {}, problem.message);
+  return h(
+    "ul",
+    {},
+    problem.errors.map((each) => h("li", {}, each.message)),
   );
 }
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fastmtl.plan import Json
 
-MOST_POINTS = 1_200
+MOST_POINTS = 900
 """More would make the page too heavy for a mail, and hide one another at its width."""
 CHOSEN_SHARE = 0.5
 """Of them, at least, where so many chosen rows are on the map."""
