@@ -18,7 +18,7 @@ const COLUMNS = [
 ];
 
 /** The view. */
-export async function datasetsView(_, signal) {
+export async function view(_, signal) {
   const [list, unfinished] = [h("div"), h("div", { class: "place" })];
   const reload = async () => {
     const [found, left] = await Promise.all([pages(signal), unfinishedSection(signal)]);

@@ -17,7 +17,7 @@ const SCOPES = {
 };
 
 /** The view. */
-export async function keysView(_, signal) {
+export async function view(_, signal) {
   const state = { signal, list: h("div"), told: h("div", { class: "stack" }), self: await whoAmI() };
   await load(state);
   return h(

@@ -91,8 +91,8 @@ def table(page: Page, turns: int) -> Json:
         "all datasets": lambda: rows.get_by_label("Of", exact=True).select_option(""),
         "rows that hold 999": lambda: rows.get_by_label("Holding").fill("999"),
         "all rows": lambda: rows.get_by_label("Holding").fill(""),
-        "not chosen": lambda: rows.get_by_label("Rows", exact=True).select_option("below"),
-        "chosen": lambda: rows.get_by_label("Rows", exact=True).select_option("chosen"),
+        "not chosen": lambda: rows.locator("select").first.select_option("below"),
+        "chosen": lambda: rows.locator("select").first.select_option("chosen"),
     }
     found: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(turns):
