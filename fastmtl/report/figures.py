@@ -205,7 +205,8 @@ def _map(about: Json) -> Figure:
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         axes.set(xticks=[], yticks=[])
         look = {"fontsize": 8.5, "markerscale": 2.5, "handletextpad": 0.2, "labelspacing": 0.2}
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=columns, **look)
+        handles, labels = axes.get_legend_handles_labels()  # what is drawn last, on top, stands first
+        axes.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(0, 0), ncols=columns, **look)
     return figure
 
 
