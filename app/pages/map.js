@@ -21,9 +21,11 @@ const HOW = [
 /** The section; nothing where no map was asked for. */
 export function mapSection(job, signal) {
   const place = h("div", { class: "stack" }, h("p", { class: "muted" }, "Being read."));
-  get(`/v1/jobs/${job.id}/map`, signal)
-    .then((found) => new RowMap(job, found, signal, place))
-    .catch((problem) => signal.aborted || replace(place, problemBox(problem)));
+  const read = () =>
+    get(`/v1/jobs/${job.id}/map`, signal)
+      .then((found) => new RowMap(job, found, signal, place))
+      .catch((problem) => signal.aborted || replace(place, problemBox(problem)));
+  whenNear(place, signal, read);
   return h(
     "section",
     { class: "panel" },
@@ -31,6 +33,18 @@ export function mapSection(job, signal) {
     h("p", {}, "Rows that say like things lie near one another; how far groups are from each other means little."),
     place,
   );
+}
+
+/** Do something when an element comes near the window: a large map is not what one waits for first. */
+function whenNear(element, signal, act) {
+  const near = ([entry]) => {
+    if (!entry.isIntersecting) return;
+    watch.disconnect();
+    act();
+  };
+  const watch = new IntersectionObserver(near, { rootMargin: "100%" });
+  watch.observe(element);
+  signal.addEventListener("abort", () => watch.disconnect());
 }
 
 class RowMap {

@@ -19,9 +19,22 @@ export const NAMES = { dataset: "dataset", chosen: "chosen or not", score: "scor
 export function colour(found, by, read) {
   const { colours, of, keys } = WAYS[by](found, (name) => parsed(read(name)));
   const places = Uint8Array.from(found.row, (_, index) => of(index));
-  const pixels = Uint32Array.from(places, (place) => pixel(colours[place]));
-  const order = Uint32Array.from(places.keys()).sort((a, b) => places[a] - places[b] || a - b);
-  return { pixels, order, keys };
+  const shades = Uint32Array.from(colours, pixel);
+  const pixels = Uint32Array.from(places, (place) => shades[place]);
+  return { pixels, order: sorted(places, colours.length), keys };
+}
+
+/** The points by their place among the colours, and as they come within one. */
+function sorted(places, many) {
+  const starts = new Uint32Array(many + 1);
+  for (const place of places) starts[place + 1] += 1;
+  for (let place = 0; place < many; place += 1) starts[place + 1] += starts[place];
+  const order = new Uint32Array(places.length);
+  for (let index = 0; index < places.length; index += 1) {
+    order[starts[places[index]]] = index;
+    starts[places[index]] += 1;
+  }
+  return order;
 }
 
 function byDataset({ datasets, dataset }, read) {
@@ -44,7 +57,7 @@ function byChosen({ dataset, chosen }, read) {
 }
 
 /** Shades hold as many rows each: scores often lie close together. */
-function byScore({ score: scores }, read) {
+function byScore({ dataset, score: scores }, read) {
   const known = Float64Array.from(scores.filter((each) => each !== null)).sort();
   const bound = (share) => known[Math.floor(known.length * share)];
   const bounds = Array.from({ length: SHADES - 1 }, (_, index) => bound((index + 1) / SHADES));
@@ -52,9 +65,16 @@ function byScore({ score: scores }, read) {
   const shade = (place) => pale.map((part, index) => part + ((full[index] - part) * place) / (SHADES - 1));
   return {
     colours: [read("--other"), ...Array.from({ length: SHADES }, (_, place) => shade(place))],
-    of: (index) => (scores[index] === null ? 0 : 1 + bounds.filter((each) => scores[index] >= each).length),
+    of: (index) => (dataset[index] === 0 ? 0 : 1 + shadeOf(scores[index], bounds)),
     keys: [key("chosen", "the stronger, the higher"), key("other", "of the primary")],
   };
+}
+
+/** The place of a score among the bounds; the palest where there is none. */
+function shadeOf(score, bounds) {
+  let place = 0;
+  while (place < bounds.length && score !== null && score >= bounds[place]) place += 1;
+  return place;
 }
 
 function parsed(text) {

@@ -160,7 +160,7 @@ def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service
 def test_the_row_under_the_pointer_of_the_map_is_read(visit: Begin, mapped: str, width: int):
     seen = visit(width)
     page = seen.go(f"/jobs/{mapped}", "mapped")
-    canvas = page.locator("canvas.map")
+    canvas = plane(page)
     canvas.scroll_into_view_if_needed()
     assert "A map of 150 rows of primary, alike <b>, unlike" in str(canvas.get_attribute("aria-label"))
     box = canvas.bounding_box()
@@ -177,7 +177,7 @@ def test_the_row_under_the_pointer_of_the_map_is_read(visit: Begin, mapped: str,
 
 def test_the_map_is_read_by_keyboard_from_row_to_row(visit: Begin, mapped: str):
     page = visit().go(f"/jobs/{mapped}", "mapped")
-    page.locator("canvas.map").focus()
+    plane(page).focus()
     told = []
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
         page.keyboard.press(key)
@@ -188,7 +188,8 @@ def test_the_map_is_read_by_keyboard_from_row_to_row(visit: Begin, mapped: str):
 
 def test_the_map_is_moved_and_brought_nearer(visit: Begin, mapped: str):
     page = visit().go(f"/jobs/{mapped}", "mapped")
-    canvas = page.locator("canvas.map")
+    canvas = plane(page)
+    canvas.scroll_into_view_if_needed()
     whole = canvas.evaluate(PIXELS)
     page.get_by_role("button", name="Closer").click()
     near = changed(page, canvas, whole)
@@ -202,6 +203,12 @@ def test_the_map_is_moved_and_brought_nearer(visit: Begin, mapped: str):
     canvas.focus()
     page.keyboard.press("0")
     changed(page, canvas, moved)
+
+
+def plane(page):
+    """The map's canvas, which is drawn when one comes near to it."""
+    page.get_by_role("heading", name="Where the rows lie").scroll_into_view_if_needed()
+    return page.locator("canvas.map")
 
 
 PIXELS = "canvas => canvas.toDataURL()"
