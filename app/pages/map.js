@@ -42,7 +42,7 @@ function whenNear(element, signal, act) {
     watch.disconnect();
     act();
   };
-  const watch = new IntersectionObserver(near, { rootMargin: "100%" });
+  const watch = new IntersectionObserver(near, { rootMargin: "25%" });
   watch.observe(element);
   signal.addEventListener("abort", () => watch.disconnect());
 }
