@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
-from app.models import ApiKey, Dataset, Job
+from app.models import ApiKey, Dataset, Job, PartialUpload
 from fastmtl.errors import InvalidConfig
 
 Item = TypeVar("Item")
@@ -28,7 +28,7 @@ class Page(NamedTuple, Generic[Item]):
 def newest_first(
     session: Session,
     query: Select[Item],
-    table: type[Dataset] | type[Job] | type[ApiKey],
+    table: type[Dataset] | type[Job] | type[ApiKey] | type[PartialUpload],
     limit: int,
     cursor: str | None,
 ) -> Page[Item]:

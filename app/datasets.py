@@ -39,7 +39,8 @@ FORMATS = {
     "application/jsonl": FileFormat.JSONL,
     "application/vnd.apache.parquet": FileFormat.PARQUET,
 }
-SUFFIXES = {"csv": FileFormat.CSV, "tsv": FileFormat.TSV, "jsonl": FileFormat.JSONL, "parquet": FileFormat.PARQUET}
+SUFFIXES = {"tsv": FileFormat.TSV, "jsonl": FileFormat.JSONL, "parquet": FileFormat.PARQUET}
+"""What a name says for sure; a file called .csv may as well hold tabs, and is looked into."""
 MULTIPART = "multipart/form-data"
 PREFIX = "datasets/"
 

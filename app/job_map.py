@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.errors import Conflict
@@ -20,13 +22,12 @@ def map_of(files: JobFiles) -> MapOut:
         raise Conflict(f"{told}: its config says map_points {wanted}")
     table = pq.read_table(files.map)
     datasets = [files.primary.key, *files.auxiliary]
-    places = {key: index for index, key in enumerate(datasets)}
     return MapOut(
         datasets=datasets,
-        dataset=[places[key] for key in table["dataset"].to_pylist()],
+        dataset=pc.index_in(table["dataset"], pa.array(datasets, pa.string())).to_pylist(),
         row=table["row"].to_pylist(),
         x=table["x"].to_numpy().astype(float).round(DIGITS).tolist(),
         y=table["y"].to_numpy().astype(float).round(DIGITS).tolist(),
-        score=table["score"].to_pylist(),
+        score=[each if each is None else float(f"{each:.6g}") for each in table["score"].to_pylist()],
         chosen=table["selected"].to_pylist(),
     )

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.job_files import JobFiles, Member, Text, texts_of
-from app.schemas_looks import NearRow, RowOut, RowPage, RowSort
+from app.schemas_looks import NearRow, RowOut, RowPage, RowsLeft, RowSort
 from fastmtl.errors import InvalidConfig
 
 Positions = npt.NDArray[np.int64]
@@ -53,13 +53,17 @@ def page_of_chosen(files: JobFiles, asked: Asked) -> RowPage:
     return RowPage(items=_explained(files, shown.to_pylist()), total=len(places), offset=asked.offset)
 
 
-def page_below(files: JobFiles, asked: Asked) -> RowPage:
+def page_below(files: JobFiles, asked: Asked) -> RowsLeft:
     """Return some of the rows that could have been chosen and were not, the highest score first."""
     _check_dataset(files, asked.dataset)
-    count = min(asked.offset + asked.limit, DEEPEST_BELOW)
-    best, total = _best_below(files, asked.dataset, count)
-    rows = best.slice(asked.offset, asked.limit).to_pylist()
-    return RowPage(items=_explained(files, rows), total=min(total, DEEPEST_BELOW), offset=asked.offset)
+    left = _best_left(files, asked.dataset, min(asked.offset + asked.limit, DEEPEST_BELOW))
+    rows = left.best.slice(asked.offset, asked.limit).to_pylist()
+    return RowsLeft(
+        items=_explained(files, rows),
+        total=min(left.total, DEEPEST_BELOW),
+        offset=asked.offset,
+        above_cut=left.above_cut,
+    )
 
 
 def _check_dataset(files: JobFiles, key: str | None) -> None:
@@ -122,22 +126,34 @@ def _take(path: Path, places: Positions) -> pa.Table:
     return pa.concat_tables(parts).take(pa.array(back, pa.int64()))
 
 
-def _best_below(files: JobFiles, key: str | None, count: int) -> tuple[pa.Table, int]:
-    """Return the best eligible rows that were not chosen, and how many there are. A row group is held at a time."""
+class _Left(NamedTuple):
+    """Eligible rows that were not chosen."""
+
+    best: pa.Table
+    """Those of highest score."""
+    total: int
+    above_cut: int
+    """Of the total, how many score higher than the lowest chosen row."""
+
+
+def _best_left(files: JobFiles, key: str | None, count: int) -> _Left:
+    """Return the best eligible rows that were not chosen. A row group is held at a time."""
     leaks = pq.read_table(files.leaks, columns=["dataset", "row"])
     seen_too = files.config.seen_rows == "include"
-    best, total = None, 0
+    cut = pc.min(pq.read_table(files.selection, columns=["score"])["score"]).as_py()
+    best, total, above_cut = None, 0, 0
     with pq.ParquetFile(files.scores) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             left = table.filter(_eligible(table, leaks, key, seen_too)).select(["dataset", "row", "score"])
-            total += left.num_rows
+            scores = left["score"].to_numpy()
+            total, above_cut = total + left.num_rows, above_cut + int((scores > cut).sum())
             # Ties stand in the order of the file, which is that of datasets and rows.
             together = left if best is None else pa.concat_tables([best, left])
             order = np.argsort(-together["score"].to_numpy(), kind="stable")[:count]
             best = together.take(pa.array(order))
     assert best is not None, "a selection has scores"
-    return best, total
+    return _Left(best, total, above_cut)
 
 
 def _eligible(table: pa.Table, leaks: pa.Table, key: str | None, seen_too: bool) -> pa.Array:

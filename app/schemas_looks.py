@@ -61,6 +61,16 @@ class RowPage(Record):
     offset: int = fields.count("Rows on the pages before.", 50)
 
 
+class RowsLeft(RowPage):
+    """Some of the rows that could have been chosen and were not."""
+
+    above_cut: int = fields.count(
+        "How many of all that were left score higher than the lowest chosen row. 0: the selector went by the score "
+        "alone, and these rows are those just below the cut. Otherwise it also went by something else.",
+        0,
+    )
+
+
 class Distribution(Record):
     """How a dataset's rows score."""
 

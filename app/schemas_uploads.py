@@ -61,9 +61,19 @@ class UploadOut(Record):
 
     id: uuid.UUID = Field(description="The upload's id.", examples=[ID_EXAMPLE])
     state: UploadState = Field(description="How it stands.", examples=["incomplete"])
+    filename: str | None = Field(
+        max_length=10_000, description="The file's name, if it was told.", examples=["tde.csv"]
+    )
     offset: int = Field(ge=0, description="Bytes that were received, from the first on.", examples=[67108864])
     length: int = Field(ge=0, description="Bytes that were declared.", examples=[293498112])
     created_at: datetime = Field(description="When it was created.", examples=[TIME_EXAMPLE])
     expires_at: datetime = Field(description="When it is removed unless more comes.", examples=[TIME_EXAMPLE])
     dataset: uuid.UUID | None = Field(description="Id of the dataset that was made of it.", examples=[ID_EXAMPLE])
     error: Problem | None = Field(description="Why it was refused; its bytes are removed then.")
+
+
+class UploadPage(Record):
+    """Some uploads, newest first."""
+
+    items: list[UploadOut] = Field(description="The uploads that are neither a dataset nor refused.")
+    next_cursor: str | None = Field(description="Leads to the next page; null on the last.", examples=[None])

@@ -57,17 +57,27 @@ def parse_metadata(header: str) -> UploadOptions:
     """
     if len(header) > MAX_METADATA_CHARS:
         raise BrokenUpload(f"Upload-Metadata is longer than {MAX_METADATA_CHARS:,} characters")
+    given = _fields(header)
+    for name in UNUSED:
+        given.pop(name, None)
+    filename = given.pop("filename", None)
+    media_type = next(filter(None, [given.pop(name, "") for name in MEDIA_TYPES]), "")
+    return hinted(options_from(given), media_type, filename)
+
+
+def filename_of(header: str | None) -> str | None:
+    """Return the file's name that Upload-Metadata tells, of a header that `parse_metadata` took."""
+    return _fields(header or "").get("filename")
+
+
+def _fields(header: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for pair in filter(None, map(str.strip, header.split(","))):
         key, _, text = pair.partition(" ")
         if key in given:
             raise BrokenUpload(f"Upload-Metadata names {key[:100]!r} twice")
         given[key] = _text(key, text.strip())
-    for name in UNUSED:
-        given.pop(name, None)
-    filename = given.pop("filename", None)
-    media_type = next(filter(None, [given.pop(name, "") for name in MEDIA_TYPES]), "")
-    return hinted(options_from(given), media_type, filename)
+    return given
 
 
 def _text(key: str, encoded: str) -> str:

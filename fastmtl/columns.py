@@ -21,6 +21,7 @@ PAIRS = (
 )
 SINGLES = ("text", "sentence", "text_a", "sentence1", "review", "content", "question", "premise", "document", "title")
 
+NO_HEADER = ". If that first line is a row, write a header above it, such as text,label"
 MAX_NEAR_CHARS = 100
 """Longer names are not compared with what was asked for: that takes as long as both are long."""
 
@@ -50,7 +51,8 @@ def resolve(given: Columns, there: Sequence[str]) -> Columns:
     text_a, text_b = _texts(given, there)
     label = given.label or _first(LABELS, there)
     if text_a is None:
-        problems.append(Problem(f"no column is known as the text: name it with text_a; {_listed(there)}", "text_a"))
+        told = f"no column is known as the text: name it with text_a; {_listed(there)}{NO_HEADER}"
+        problems.append(Problem(told, "text_a"))
     if label is None:
         problems.append(Problem(f"no column is known as the label: name it with label; {_listed(there)}", "label"))
     roles = [name for name in (text_a, text_b, label) if name is not None]

@@ -29,7 +29,8 @@ def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) 
 
     A record is {step, kind, seconds, passes, rows, bytes, device_bytes}: `passes` are rows forward through the encoder
     (a training row counts three), `rows` those that the step says it went over, or None; `bytes` are the process's
-    memory at its peak, `device_bytes` a GPU's, else 0.
+    memory at its peak, `device_bytes` a GPU's, else 0. A training's record also has the `losses` of its epochs: what
+    the report draws of steps far back.
     """
     forget_peak(device)
     began = time.monotonic()
@@ -43,6 +44,7 @@ def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) 
         "rows": result["rows"] if isinstance(result.get("rows"), int) else None,
         "bytes": peak_bytes(),
         "device_bytes": device_bytes(device),
+        **({"losses": result["losses"]} if "losses" in result else {}),
     }
     records = {fingerprint: record for folder in inputs for fingerprint, record in read(folder).items()}
     (output / FILE).write_text(json.dumps({**records, spec.fingerprint: own}))

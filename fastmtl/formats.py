@@ -11,6 +11,8 @@ from fastmtl.lines import BOM
 
 SNIFF_BYTES = 65_536
 JSON_START = re.compile(rb"\s*(\{|\[\s*(\{|\Z))")
+EXCEL_DELIMITER = re.compile(rb"(?P<line>\"?(?i:sep)=.\"?)\r?", re.DOTALL)
+"""What Excel takes as the delimiter of the lines that follow."""
 DECOMPRESS, AS_CSV, AS_PARQUET = ": decompress it first", ": save it as CSV", ": save it as Parquet"
 UNSUPPORTED = tuple(
     (re.compile(pattern, re.DOTALL), told)
@@ -71,6 +73,7 @@ def sniff(path: Path, given: FileFormat | None) -> FileFormat:
     for pattern, told in UNSUPPORTED:
         if pattern.match(start):
             raise _not_what_was_given(given, told)
+    _check_header(header_line(start.removeprefix(BOM)))
     found = _sniff_text(start.removeprefix(BOM))
     if given is not None and not _may_be(given, found, start):
         raise _not_what_was_given(given, TEXTS[found])
@@ -86,6 +89,17 @@ def _sniff_text(start: bytes) -> FileFormat:
     if JSON_START.match(start):
         return FileFormat.JSONL
     return FileFormat.TSV if delimiter_of(header_line(start)) == "\t" else FileFormat.CSV
+
+
+def _check_header(header: bytes) -> None:
+    """Refuse a first line that is no header, where it is known what it is instead."""
+    told = None
+    if match := EXCEL_DELIMITER.fullmatch(header):
+        told = f"the first line, {match['line'].decode()!r}, is for Excel alone: remove it"
+    elif b"|" in header and not any(each in header for each in b",;\t{"):
+        told = "cells are separated by '|': separate them by commas, semicolons or tabs"
+    if told:
+        raise InvalidDataset([Problem(told, line=1)])
 
 
 def _may_be(given: FileFormat, found: FileFormat, start: bytes) -> bool:

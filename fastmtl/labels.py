@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 from fastmtl.errors import InvalidDataset, Problem, cut
@@ -11,6 +12,8 @@ FEW_CLASSES = 50
 """So many different integers, at most, are taken for classes."""
 SURE_CLASSES = 10
 """More than so many are taken for classes with a warning."""
+COMMA = re.compile(r"[+-]?\d+,\d+")
+"""How many a country writes 1.5."""
 
 
 class LabelCount(NamedTuple):
@@ -87,6 +90,8 @@ class Labels:
             if self._low == self._high:
                 warnings.append(f"every label is {self._low:g}: there is nothing to learn from them")
             return True, tuple(warnings)
+        if not self._numbers and all(COMMA.fullmatch(each) or _number(each) is not None for each in self._counts):
+            warnings.append("the labels look like numbers with a comma, and are taken for classes: write 1.5, not 1,5")
         if kinds > self._max:
             raise InvalidDataset(
                 [
@@ -100,7 +105,13 @@ class Labels:
         if kinds < 2:
             only = next(iter(self._counts))
             raise InvalidDataset(
-                [Problem(f"one class only, {_short(only)}: a classification needs at least 2", field="label")]
+                [
+                    Problem(
+                        f"one class only, {_short(only)}: a classification needs at least 2; add rows of another "
+                        "class, or say with label which column holds the classes",
+                        field="label",
+                    )
+                ]
             )
         return False, tuple(warnings)
 

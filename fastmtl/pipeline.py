@@ -2,7 +2,7 @@
 
     discriminator ── score … score ── rank ─┬─ select ─┬─ target ── finetune ─┬─ report      (arm: selection)
                                             │          ├─ explain ────────────┤
-                                            │          └─ map                 │
+                                            │          └─ map ────────────────┤
                               leakage ──────┤                                 │
                                             │             target ── finetune ─┤              (arm: primary_only)
                                      rank ──┴─ select ─── target ── finetune ─┘              (arm: random)
@@ -34,7 +34,7 @@ LEAKAGE_VERSION = 2
 SELECT_VERSION = 3
 EXPLAIN_VERSION = 2
 MAP_VERSION = 1
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 
 SELECTION_STEP = "select"
 """Name and kind of the step that chooses the rows which the job is about."""
@@ -64,12 +64,13 @@ def plan(config: JobConfig, tasks: Tasks, known_encoders: encoders.Known) -> lis
             steps += [*chosen, *trained]
             finals.append((arm, repeat, chosen[-1] if chosen else None, trained[-1]))
     select = cast(StepSpec, finals[0][2])
-    if config.map_points:
-        steps.insert(steps.index(select) + 1, _map(select, config, tasks, encoder))
+    plane = _map(select, config, tasks, encoder) if config.map_points else None
+    if plane:
+        steps.insert(steps.index(select) + 1, plane)
     explain = _explain(select, config, tasks, encoder) if config.explain else None
     if explain:
         steps.insert(steps.index(select) + 1, explain)
-    steps.append(_report(config, tasks, encoder, finals, explain))
+    steps.append(_report(config, tasks, encoder, finals, explain, plane))
     return _once(steps)
 
 
@@ -307,13 +308,15 @@ def _report(
     encoder: Json,
     finals: Sequence[tuple[Arm, int, StepSpec | None, StepSpec]],
     explain: StepSpec | None,
+    plane: StepSpec | None,
 ) -> StepSpec:
     """Gather what every arm reached (fastmtl/steps/report.py).
 
     `needs` holds, arm by arm and repetition by repetition, the fine-tuning and, where rows were chosen, the selection;
-    last the explanations.
+    last the explanations and the map. The primary is the first dataset.
     """
     needed = [step for _, _, chosen, final in finals for step in (chosen, final)]
+    members = [*tasks.all, *([tasks.validation] if tasks.validation else [])]
     return StepSpec(
         kind="report",
         name="report",
@@ -335,7 +338,9 @@ def _report(
                 for arm, repeat, chosen, final in finals
             ],
             "explain": explain.fingerprint if explain else None,
+            "map": plane.fingerprint if plane else None,
+            "tasks": [{"key": task.key, "digest": task.digest} for task in members],
         },
-        datasets=(tasks.primary.digest,) if explain else (),
-        needs=tuple(dict.fromkeys(step.fingerprint for step in [*needed, explain] if step is not None)),
+        datasets=tuple(task.digest for task in members),
+        needs=tuple(dict.fromkeys(step.fingerprint for step in [*needed, explain, plane] if step is not None)),
     )

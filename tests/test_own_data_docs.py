@@ -14,7 +14,8 @@ from hub import COMMIT, Hub, hub_of, little_hub
 from service import Api, api, served
 
 from fastmtl import columns
-from fastmtl.datasets import Summary, convert
+from fastmtl.canonical import convert
+from fastmtl.datasets import Summary
 from fastmtl.errors import InvalidDataset
 from fastmtl.labels import FEW_CLASSES, SURE_CLASSES
 from fastmtl.readers import Limits

@@ -38,8 +38,8 @@ export function post(path, body, { signal, key } = {}) {
 }
 
 /** Remove something. */
-export function remove(path) {
-  return call("DELETE", path);
+export function remove(path, headers) {
+  return call("DELETE", path, undefined, { headers });
 }
 
 /** A name for one request. */

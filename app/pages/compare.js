@@ -8,7 +8,7 @@ import { key } from "./shares.js";
 import { table } from "./table.js";
 
 /** The view. */
-export async function compareView([first, second], signal) {
+export async function view([first, second], signal) {
   const [ours, theirs, overlap] = await Promise.all([
     get(`/v1/jobs/${first}`, signal),
     get(`/v1/jobs/${second}`, signal),

@@ -10,7 +10,7 @@ import { worries } from "./worries.js";
 const LABELS_SHOWN = 20;
 
 /** The view. */
-export async function datasetView([id], signal) {
+export async function view([id], signal) {
   const [dataset, shape] = await Promise.all([
     get(`/v1/datasets/${id}`, signal),
     get(`/v1/datasets/${id}/shape`, signal),

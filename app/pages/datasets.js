@@ -4,7 +4,8 @@ import { get } from "./api.js";
 import { h, replace } from "./dom.js";
 import { count, moment, size } from "./format.js";
 import { table } from "./table.js";
-import { uploadBox } from "./upload.js";
+import { unfinishedSection } from "./unfinished.js";
+import { changed, uploadBox } from "./upload.js";
 
 const AT_ONCE = 50;
 const COLUMNS = [
@@ -17,10 +18,15 @@ const COLUMNS = [
 ];
 
 /** The view. */
-export async function datasetsView(_, signal) {
-  const list = h("div");
-  const reload = async () => replace(list, await pages(signal));
+export async function view(_, signal) {
+  const [list, unfinished] = [h("div"), h("div", { class: "place" })];
+  const reload = async () => {
+    const [found, left] = await Promise.all([pages(signal), unfinishedSection(signal)]);
+    replace(list, found);
+    replace(unfinished, left);
+  };
   await reload();
+  changed.addEventListener("now", () => reload().catch(() => {}), { signal });
   return h(
     "div",
     { class: "stack" },
@@ -31,7 +37,8 @@ export async function datasetsView(_, signal) {
       "Your task is the primary dataset: few labelled rows. Auxiliary datasets are larger ones of other tasks, from ",
       "which rows are chosen. Upload each as a file of its own.",
     ),
-    uploadBox(reload),
+    uploadBox(),
+    unfinished,
     h("section", { class: "panel", "aria-label": "Datasets" }, list),
   );
 }

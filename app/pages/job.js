@@ -36,7 +36,7 @@ const PLACES = [
 ];
 
 /** The view. */
-export async function jobView([id], signal) {
+export async function view([id], signal) {
   const page = { id, signal, job: null, report: null, warnings: [], losses: new Losses(signal), drawn: {} };
   page.state = h("div");
   page.controls = controls(id, (job) => update(page, job));

@@ -11,7 +11,7 @@ const LOOK_MS = 2500;
 const STATES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
 
 /** The view. */
-export async function jobsView(_, signal) {
+export async function view(_, signal) {
   const list = h("div", { class: "stack" });
   const state = { status: "", shown: [], cursor: null, picked: new Set(), list, signal };
   await load(state);

@@ -1,36 +1,38 @@
 /** The beginning: who is there, and which view the address names. */
 
 import { Problem, problemBox, signedOut } from "./api.js";
-import { compareView } from "./compare.js";
-import { datasetView } from "./dataset.js";
-import { datasetsView } from "./datasets.js";
 import { h, replace } from "./dom.js";
-import { jobView } from "./job.js";
-import { jobsView } from "./jobs.js";
-import { newJobView } from "./new_job.js";
 import { signInView, whoAmI, whoBox } from "./session.js";
 
 const ID = "([0-9a-f-]{36})";
-/** Each view gets the parts of its address and a signal that is aborted when it is left; it returns an element. */
+/**
+ * Addresses, what reads the view's module, and its title: what another view needs is not waited for. A module's `view`
+ * gets the parts of its address and a signal that is aborted when it is left; it returns an element.
+ */
 const VIEWS = [
-  [/^#\/jobs$/, jobsView, "Jobs"],
-  [new RegExp(`^#/jobs/${ID}$`), jobView, "Job"],
-  [/^#\/datasets$/, datasetsView, "Datasets"],
-  [new RegExp(`^#/datasets/${ID}$`), datasetView, "Dataset"],
-  [/^#\/new(?:\/([0-9a-f-]{36}))?$/, newJobView, "New job"],
-  [new RegExp(`^#/compare/${ID}/${ID}$`), compareView, "Compare"],
+  [/^#\/jobs$/, () => import("./jobs.js"), "Jobs"],
+  [new RegExp(`^#/jobs/${ID}$`), () => import("./job.js"), "Job"],
+  [/^#\/datasets$/, () => import("./datasets.js"), "Datasets"],
+  [new RegExp(`^#/datasets/${ID}$`), () => import("./dataset.js"), "Dataset"],
+  [/^#\/new(?:\/([0-9a-f-]{36}))?$/, () => import("./new_job.js"), "New job"],
+  [/^#\/keys$/, () => import("./keys.js"), "API keys"],
+  [new RegExp(`^#/compare/${ID}/${ID}$`), () => import("./compare.js"), "Compare"],
 ];
+const NOWHERE = [/^/, () => ({ view: nowhere }), "Not found"];
 const HOME = "#/jobs";
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const who = document.getElementById("who");
+/** Links that keys of this scope alone can use. */
+const MANAGING = nav.querySelectorAll('[data-scope="admin"]');
 let leaving = new AbortController();
 
 async function begin() {
   leaving.abort();
   const self = await whoAmI();
   nav.hidden = self === null;
+  for (const link of MANAGING) link.hidden = self?.scope !== "admin";
   replace(who, self ? whoBox(self, begin) : null);
   if (self) await show();
   else {
@@ -46,7 +48,7 @@ async function show() {
     return;
   }
   const address = location.hash || HOME;
-  const [pattern, view, title] = VIEWS.find(([each]) => each.test(address)) || [/^/, nowhere, "Not found"];
+  const [pattern, read, title] = VIEWS.find(([each]) => each.test(address)) || NOWHERE;
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
@@ -57,6 +59,7 @@ async function show() {
   }
   document.title = `${title} · FastMTL`;
   try {
+    const { view } = await read();
     const found = await view(address.match(pattern).slice(1), signal);
     if (!signal.aborted) arrive(found);
   } catch (problem) {

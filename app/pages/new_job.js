@@ -21,7 +21,7 @@ const NONE = "";
 const MOST_DATASETS = 1000;
 
 /** The view; with the id of a job its choices are taken over. */
-export async function newJobView([from], signal) {
+export async function view([from], signal) {
   const [datasets, options, schema, old] = await Promise.all([
     getAll("/v1/datasets", MOST_DATASETS, signal),
     get("/v1/options", signal),

@@ -1,4 +1,4 @@
-/** The chosen rows, sorted, filtered and paged by the service; why each was chosen; and the rows just below the cut. */
+/** The chosen rows, sorted, filtered and paged by the service; why each was chosen; and the best of those left. */
 
 import { get, problemBox } from "./api.js";
 import { h, newId, replace, say } from "./dom.js";
@@ -22,6 +22,7 @@ export function rowsSection(job, signal) {
     descending: false,
     offset: 0,
     asked: 0,
+    note: h("p", { class: "muted", hidden: true }),
     place: h("div", { "aria-busy": "true" }),
     paging: h("div", { class: "paging" }),
   };
@@ -31,6 +32,7 @@ export function rowsSection(job, signal) {
     { class: "panel stack", "aria-label": "Rows" },
     h("h2", {}, "The rows"),
     filters(state),
+    state.note,
     state.place,
     state.paging,
   );
@@ -42,7 +44,7 @@ function filters(state) {
     "select",
     {},
     h("option", { value: "chosen" }, "chosen"),
-    h("option", { value: "below" }, "just below the cut"),
+    h("option", { value: "below" }, "not chosen, best first"),
   );
   const dataset = h(
     "select",
@@ -100,6 +102,8 @@ function address(state) {
 }
 
 function draw(state, page) {
+  state.note.hidden = state.which === "chosen";
+  if (state.which === "below") replace(state.note, left(state, page.above_cut));
   const focused = state.place.contains(document.activeElement) ? document.activeElement.dataset.sort : null;
   if (page.items.length === 0) {
     replace(state.place, h("p", { class: "muted" }, "No such row."));
@@ -114,7 +118,7 @@ function draw(state, page) {
         h(
           "table",
           { class: "cards rows" },
-          h("caption", { class: "unseen" }, state.which === "below" ? "Rows just below the cut" : "Chosen rows"),
+          h("caption", { class: "unseen" }, state.which === "below" ? "Rows that were not chosen" : "Chosen rows"),
           h(
             "thead",
             {},
@@ -131,6 +135,16 @@ function draw(state, page) {
   }
   if (focused) state.place.querySelector(`[data-sort="${focused}"]`)?.focus();
   drawPaging(state, page);
+}
+
+/** What the rows are that were not chosen: below a cut only where the selector went by the score alone. */
+function left(state, above) {
+  if (above === 0) return "These lie just below the cut: no row that could be chosen and was not scores higher.";
+  return [
+    `${count(above)} of these score higher than the lowest chosen row: the selector `,
+    h("code", {}, state.job.config.selector),
+    " does not go by the score alone, so there is no one cut.",
+  ];
 }
 
 function columnsOf(state, page) {

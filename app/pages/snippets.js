@@ -58,7 +58,8 @@ function literal(value, depth = 0) {
   return JSON.stringify(value);
 }
 
-function block(name, text) {
+/** A button that copies a text. */
+export function copyButton(name, text) {
   const copy = async (event) => {
     const button = event.currentTarget;
     await toClipboard(text);
@@ -66,15 +67,14 @@ function block(name, text) {
     say(`${name} copied`);
     setTimeout(() => (button.textContent = "Copy"), 2000);
   };
+  return h("button", { type: "button", class: "plain", "aria-label": `Copy ${name}`, on: { click: copy } }, "Copy");
+}
+
+function block(name, text) {
   return h(
     "figure",
     { class: "snippet" },
-    h(
-      "figcaption",
-      {},
-      name,
-      h("button", { type: "button", class: "plain", "aria-label": `Copy ${name}`, on: { click: copy } }, "Copy"),
-    ),
+    h("figcaption", {}, name, copyButton(name, text)),
     h("pre", { tabindex: "0", "aria-label": name }, h("code", {}, text)),
   );
 }

@@ -17,10 +17,12 @@ from app import tus
 from app.auth import Reader, Writer
 from app.errors import BodyTooLarge, UnknownTusVersion, WrongMediaType
 from app.routes.answers import problems
+from app.routes.datasets import Cursor, Limit
 from app.routes.route import ResourceId, ServiceRoute
 from app.schemas import Problem
-from app.schemas_uploads import UploadOut
+from app.schemas_uploads import UploadOut, UploadPage
 from app.state import Parts
+from app.unfinished import unfinished
 from app.uploads import Part, Upload
 
 PREFIX = "/v1/uploads"
@@ -120,6 +122,16 @@ def describe_uploads(parts: Parts, caller: Reader) -> Response:
     )
 
 
+@router.get("", operation_id="list_uploads", summary="List unfinished uploads", responses=problems(422))
+def list_uploads(
+    parts: Parts, caller: Reader, response: Response, limit: Limit = 50, cursor: Cursor = None
+) -> UploadPage:
+    """List the uploads in parts that are neither a dataset nor refused, newest first; each can be gone on with."""
+    response.headers["Cache-Control"] = "no-store"
+    page = unfinished(parts.database, parts.uploads, caller.tenant_id, limit, cursor)
+    return UploadPage(items=[_out(each) for each in page.items], next_cursor=page.next_cursor)
+
+
 @router.post(
     "",
     status_code=201,
@@ -178,17 +190,7 @@ def find_upload(parts: Parts, caller: Reader, upload_id: UploadId) -> Response:
 def get_upload(parts: Parts, caller: Reader, upload_id: UploadId, response: Response) -> UploadOut:
     """Describe an upload: how much of it is there, which dataset it became, why it was refused."""
     response.headers["Cache-Control"] = "no-store"
-    upload = parts.uploads.show(caller.tenant_id, upload_id)
-    return UploadOut(
-        id=upload.id,
-        state=upload.state,
-        offset=upload.offset,
-        length=upload.length,
-        created_at=upload.created_at,
-        expires_at=upload.expires_at,
-        dataset=upload.dataset_id,
-        error=Problem.model_validate(upload.error) if upload.error else None,
-    )
+    return _out(parts.uploads.show(caller.tenant_id, upload_id))
 
 
 @router.patch(
@@ -245,6 +247,20 @@ def _part(
     if offset + (bytes_ or 0) > length:
         raise BodyTooLarge(f"the upload was declared to have {length:,} bytes, and the part would go beyond them")
     return Part(offset, request.stream(), tus.parse_checksum(checksum) if checksum is not None else None)
+
+
+def _out(upload: Upload) -> UploadOut:
+    return UploadOut(
+        id=upload.id,
+        state=upload.state,
+        filename=tus.filename_of(upload.metadata),
+        offset=upload.offset,
+        length=upload.length,
+        created_at=upload.created_at,
+        expires_at=upload.expires_at,
+        dataset=upload.dataset_id,
+        error=Problem.model_validate(upload.error) if upload.error else None,
+    )
 
 
 def _answer(upload: Upload, status: int, more: Mapping[str, str] = MappingProxyType({})) -> Response:

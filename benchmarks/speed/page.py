@@ -160,6 +160,17 @@ def memory(result: Json) -> str:
     return markdown(["rows scored", "memory at the peak, MiB", "steps"], rows)
 
 
+def looks(result: Json) -> str:
+    """Return how soon the web page is useful, and how smooth its map is."""
+    rows = [[name, told(each)] for name, each in result["view_milliseconds"].items()]
+    rows += [[f"rows: {name}", told(each)] for name, each in result["table_milliseconds"].items()]
+    for name, each in result["map_frame_milliseconds"].items():
+        if "median" in each:
+            frame = f"{each['median']:g} (19 of 20 within {each['p95']:g}, the longest {each['most']:g})"
+            rows.append([f"map of {result['points']:,} points: a frame {name}", frame])
+    return markdown(["", "ms"], rows)
+
+
 TABLES: dict[str, Callable[[Json], str]] = {
     "scoring_cpu_384": scoring,
     "scoring_cuda_384": scoring,
@@ -179,6 +190,7 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "upload": upload,
     "idle": idle,
     "memory": memory,
+    "looks": looks,
 }
 
 

@@ -29,6 +29,8 @@ from fastmtl.resumable import LARGE_BYTES, unseen
 
 KEY_VARIABLE, URL_VARIABLE = "FASTMTL_API_KEY", "FASTMTL_URL"
 LOCAL = "http://127.0.0.1:8000"
+SURE = ("tsv", "jsonl", "parquet")
+"""Suffixes that say what a file holds; the service looks into others, since a file called .csv may hold tabs."""
 
 DatasetLike = Dataset | uuid.UUID | str
 """A dataset, or its id."""
@@ -110,7 +112,8 @@ class Client:
             return self._send_from_hub(data, Columns(text_a, text_b, label), options, resumable, progress)
         if isinstance(data, str | os.PathLike):
             path = Path(data)
-            called = {"name": name or path.stem, "format": file_format or path.suffix.lstrip(".").lower()}
+            suffix = path.suffix.lstrip(".").lower()
+            called = {"name": name or path.stem, "format": file_format or (suffix if suffix in SURE else None)}
             options |= {key: value for key, value in called.items() if value}
             return self._send(path, options, resumable, progress)
         if not name:

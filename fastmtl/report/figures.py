@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -27,6 +28,8 @@ MOST_LINES = 30
 MOST_HISTOGRAMS = 12
 MOST_CURVES = len(SERIES)
 """So many are drawn; the rest stands among the numbers."""
+SHADES = 5
+"""Of the scores on a map."""
 WIDTH = 4.4
 LINE_HEIGHT = 0.5
 FOOT = 0.75
@@ -180,13 +183,70 @@ def _losses(about: Json) -> Figure:
     lines = about["lines"][:MOST_CURVES]
     for each, colour in zip(lines, SERIES, strict=False):
         epochs = range(1, len(each["losses"]) + 1)
-        arm, losses = _shown(each["arm"]), each["losses"]
-        axes.plot(epochs, losses, color=colour, linewidth=2, marker="o", markersize=4, label=arm)
+        name, losses = _shown(each.get("arm") or each["step"]), each["losses"]
+        axes.plot(epochs, losses, color=colour, linewidth=2, marker="o", markersize=4, label=name)
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="loss")
     figure.legend(loc="outside lower left", ncols=2)
     return figure
+
+
+def _map(about: Json) -> Figure:
+    """Draw the same points three times: by dataset, by choice and by score."""
+    figure = Figure(figsize=(WIDTH, 3 * 3.2), layout="constrained")
+    panels = figure.subplots(3, 1)
+    ways = (("by dataset", _by_dataset, 1), ("chosen or not", _by_choice, 2), ("by score", _by_score, 2))
+    x, y = np.array(about["x"]), np.array(about["y"])
+    for axes, (title, groups, columns) in zip(panels, ways, strict=True):
+        for mask, colour, alpha, label in groups(about):
+            place = {"color": colour, "alpha": alpha, "label": label}
+            axes.plot(x[mask], y[mask], linestyle="none", marker="o", markersize=2.4, markeredgewidth=0, **place)
+        axes.set_title(title, loc="left", fontsize=10, color=INK)
+        axes.set(xticks=[], yticks=[])
+        look = {"fontsize": 8.5, "markerscale": 2.5, "handletextpad": 0.2, "labelspacing": 0.2}
+        handles, labels = axes.get_legend_handles_labels()  # what is drawn last, on top, stands first
+        axes.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(0, 0), ncols=columns, **look)
+    return figure
+
+
+Group = tuple[npt.NDArray[np.bool_], str, float | None, str | None]
+"""Which points, in what colour, how strong, and what stands in the legend."""
+
+
+def _by_dataset(about: Json) -> list[Group]:
+    """Draw the primary's rows last, on top; datasets beyond the colours share one."""
+    of = np.array(about["dataset"])
+    named = list(zip(about["datasets"], SERIES, strict=False))
+    left = len(about["datasets"]) - len(named)
+    groups: list[Group] = [(of >= len(named), POOL, None, f"{left} more" if left else None)]
+    for index, (name, colour) in reversed(list(enumerate(named))):
+        label = f"{_shown(name, 22)} (primary)" if index == 0 else _shown(name, 22)
+        groups.append((of == index, colour, None, label))
+    return groups
+
+
+def _by_choice(about: Json) -> list[Group]:
+    chosen, own = np.array(about["chosen"]), np.array(about["dataset"]) == 0
+    return [
+        (~chosen & ~own, POOL, None, "not chosen"),
+        (own, SERIES[1], None, "of the primary"),
+        (chosen, CHOSEN, None, "chosen"),
+    ]
+
+
+def _by_score(about: Json) -> list[Group]:
+    """Shades that hold as many rows each: scores often lie close together."""
+    scores = np.array([np.nan if each is None else each for each in about["score"]], dtype=np.float64)
+    own = np.array(about["dataset"]) == 0
+    known = scores[~np.isnan(scores)]
+    bounds = np.quantile(known, np.linspace(0, 1, SHADES + 1)[1:-1]) if len(known) else np.zeros(SHADES - 1)
+    shade = np.digitize(scores, bounds)
+    groups: list[Group] = [(own, SERIES[1], None, "of the primary")]
+    for index in range(SHADES):
+        label = "the stronger, the higher" if index == SHADES - 1 else None
+        groups.append(((shade == index) & ~np.isnan(scores), CHOSEN, 0.2 + 0.8 * index / (SHADES - 1), label))
+    return groups
 
 
 DRAWN = {
@@ -195,6 +255,9 @@ DRAWN = {
     "budget": _budget,
     "datasets": _datasets,
     "scores": _scores,
+    "map": _map,
+    "method_losses": _losses,
+    "target_losses": _losses,
     "losses": _losses,
 }
 """What draws a figure, by its name (fastmtl/report/numbers.py)."""

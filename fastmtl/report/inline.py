@@ -12,6 +12,7 @@ LEFT_OUT = ("metadata", "style", "title")
 """Of the drawing's: its style sheet would be the whole page's."""
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
+PLACE = re.compile(r"-?\d+\.\d+")
 FONT = re.compile(r"font-family: [^;]*;? ?")
 
 
@@ -40,6 +41,8 @@ def _attribute(key: str, value: str, name: str) -> tuple[str, str]:
         return key, f"{name}-{value}"
     if key == "href":
         return key, f"#{name}-{value.removeprefix('#')}"
+    if key in ("x", "y") and PLACE.fullmatch(value):
+        return key, f"{float(value):.1f}"  # points of 1/72 inch; a map has thousands of these
     value = REFERENCE.sub(rf"url(#{name}-\1)", value)
     if key == "style":
         value = COLOUR.sub(_variable, FONT.sub("", value))

@@ -14,8 +14,10 @@ from fastmtl.plan import Json
 from fastmtl.report import sections
 from fastmtl.report.best import BestRow
 from fastmtl.report.markup import Markup, element, joined
+from fastmtl.report.plane import plane
 from fastmtl.report.rows import rows
 from fastmtl.report.sections import View
+from fastmtl.report.trained import trained
 from fastmtl.report.words import count, many
 
 STYLE = Path(__file__).with_name("report.css")
@@ -38,8 +40,9 @@ def page(view: View, best: Sequence[BestRow]) -> str:
         sections.effects(view),
         sections.notes(view),
         sections.scores(view),
+        plane(view),
         rows(best, budget),
-        sections.losses(view),
+        trained(view),
         sections.costs(view),
         _config(view.report),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fastmtl.arms import SELECTION
 from fastmtl.plan import Json
-from fastmtl.report.figures import MOST_CURVES, MOST_HISTOGRAMS, MOST_LINES
+from fastmtl.report.figures import MOST_HISTOGRAMS, MOST_LINES
 from fastmtl.report.inline import inlined
 from fastmtl.report.markup import Child, Column, Markup, element, joined, table
 from fastmtl.report.words import capital, count, duration, figure, many, percent, points, score, short, size
@@ -76,8 +76,8 @@ def shares(view: View) -> Markup:
     return section(
         f"From where the {many(budget, 'row')} came",
         element("p", told),
-        _drawn(view, "shares", told, min(len(lines), MOST_LINES), len(lines)),
-        _table("Chosen rows by dataset, and what could be chosen", columns, lines),
+        drawn(view, "shares", told, min(len(lines), MOST_LINES), len(lines)),
+        numbers_table("Chosen rows by dataset, and what could be chosen", columns, lines),
     )
 
 
@@ -97,15 +97,15 @@ def arms(view: View) -> Markup | None:
     return section(
         "The selection beside other arms",
         element("p", told),
-        _drawn(
+        drawn(
             view,
             "differences",
             said,
             min(len(lines), MOST_LINES),
             len(lines),
-            _table("How much better the selection is, in points", _interval_columns("Than", "arm"), lines),
+            numbers_table("How much better the selection is, in points", _interval_columns("Than", "arm"), lines),
         ),
-        _table("What each arm reached, in per cent", _arm_columns(first["headline"]), whole),
+        numbers_table("What each arm reached, in per cent", _arm_columns(first["headline"]), whole),
         _gains(view),
     )
 
@@ -124,8 +124,8 @@ def curve(view: View) -> Markup | None:
         Column(f"{found['metric']}, %", lambda each: figure(each["mean"]), "number"),
         Column("Behind the best", lambda each: figure(each["behind_best"], each["error"]), "number"),
     )
-    beside = _table(found["title"], columns, found["points"])
-    return section("Would fewer rows do?", element("p", told), _drawn(view, "budget", told, 1, 1, beside))
+    beside = numbers_table(found["title"], columns, found["points"])
+    return section("Would fewer rows do?", element("p", told), drawn(view, "budget", told, 1, 1, beside))
 
 
 def effects(view: View) -> Markup | None:
@@ -145,9 +145,9 @@ def effects(view: View) -> Markup | None:
         Column("Meaning", lambda each: each["meaning"]),
     )
     said = "; ".join(f"{each['dataset']} {_interval(each)}, {each['meaning']}" for each in lines)
-    beside = _table("What each dataset's rows are worth", columns, lines)
-    drawn = _drawn(view, "datasets", said, min(len(lines), MOST_LINES), len(lines), beside)
-    return section("Which datasets helped", element("p", told), drawn)
+    beside = numbers_table("What each dataset's rows are worth", columns, lines)
+    shown = drawn(view, "datasets", said, min(len(lines), MOST_LINES), len(lines), beside)
+    return section("Which datasets helped", element("p", told), shown)
 
 
 def scores(view: View) -> Markup:
@@ -170,41 +170,24 @@ def scores(view: View) -> Markup:
         Column("Chosen", lambda each: count(each["chosen"]), "number"),
     )
     shown = lines[:MOST_HISTOGRAMS]
-    tables = [_table(f"{each['dataset']} by score", bars, _bars(found["edges"], each)) for each in shown]
+    tables = [numbers_table(f"{each['dataset']} by score", bars, _bars(found["edges"], each)) for each in shown]
     beside = joined(
-        _table("Rows by dataset", columns, lines),
+        numbers_table("Rows by dataset", columns, lines),
         element("details", element("summary", "The numbers of every bar"), *tables, class_="long"),
     )
     return section(
         "How the rows score",
         element("p", told),
-        _drawn(view, "scores", told, len(shown), len(lines), beside),
+        drawn(view, "scores", told, len(shown), len(lines), beside),
     )
 
 
 def notes(view: View) -> Markup | None:
     """Say what to know before trusting the figures; nothing where there is nothing to say."""
-    told = [*view.report["notes"], *_seen(view.report)]
+    told = [*view.report["notes"], *_seen(view.report), *_worries(view.report)]
     if not told:
         return None
     return section("What to know before trusting it", element("ul", *(element("li", each) for each in told)))
-
-
-def losses(view: View) -> Markup | None:
-    """Show how the fine-tunings went."""
-    found = view.numbers.get("losses")
-    if found is None:
-        return None
-    lines = found["lines"]
-    said = "; ".join(f"{each['arm']} from {each['losses'][0]:.3g} to {each['losses'][-1]:.3g}" for each in lines)
-    columns: Columns = (
-        Column("Arm", lambda each: each["arm"]),
-        Column("Loss, epoch by epoch", lambda each: ", ".join(f"{loss:.4f}" for loss in each["losses"])),
-    )
-    beside = _table(found["title"], columns, lines)
-    drawn = _drawn(view, "losses", said, min(len(lines), MOST_CURVES), len(lines), beside)
-    told = "Of fine-tuning on the primary alone, the last training of every arm; the mean over its repetitions."
-    return section("How the trainings went", element("p", told), drawn)
 
 
 def costs(view: View) -> Markup | None:
@@ -221,7 +204,9 @@ def costs(view: View) -> Markup | None:
         Column("Of the GPU", lambda each: size(each["device_bytes"]) if each["device_bytes"] else "none", "number"),
     )
     told = "All steps up to the choice, without the trainings that tell what it is worth."
-    return section("What choosing took", element("p", told), _table("What choosing rows took, by arm", columns, lines))
+    return section(
+        "What choosing took", element("p", told), numbers_table("What choosing rows took, by arm", columns, lines)
+    )
 
 
 def _gains(view: View) -> Markup | None:
@@ -239,7 +224,7 @@ def _gains(view: View) -> Markup | None:
         *_interval_columns("Arm", "arm"),
         Column("Seeds", lambda each: count(each["repeats"]), "number"),
     )
-    gains = _table("Gain of every arm over each baseline, in points", columns, lines)
+    gains = numbers_table("Gain of every arm over each baseline, in points", columns, lines)
     return element("details", element("summary", "Gains over each baseline"), gains)
 
 
@@ -277,7 +262,7 @@ def _bars(edges: Sequence[float], each: Json) -> list[Json]:
     ]
 
 
-def _drawn(view: View, name: str, told: str, shown: int, there: int, beside: Markup | None = None) -> Markup | None:
+def drawn(view: View, name: str, told: str, shown: int, there: int, beside: Markup | None = None) -> Markup | None:
     """Show a figure, in words for who cannot see it, with its numbers beside it; where none was drawn, those alone."""
     if name not in view.drawings:
         return beside
@@ -289,12 +274,19 @@ def _drawn(view: View, name: str, told: str, shown: int, there: int, beside: Mar
     return element("div", element("figure", *parts), element("div", beside) if beside else None, class_="beside")
 
 
-def _table(caption: str, columns: Columns, lines: Sequence[Json]) -> Markup:
+def numbers_table(caption: str, columns: Columns, lines: Sequence[Json]) -> Markup:
     """Make a table of as many lines as anybody reads."""
     left = len(lines) - MOST_TABLE_LINES
     more = f"{count(left)} more stand in figures.json or report.json." if left > 0 else None
     made = table(caption, columns, lines[:MOST_TABLE_LINES])
     return joined(made, element("p", more, class_="muted") if more else None)
+
+
+def _worries(report: Json) -> list[str]:
+    """Return what is worth knowing about each dataset, as many lines as anybody reads."""
+    told = [f"{short(key, MOST_NAME_CHARS)}: {each}" for key, found in report["worries"].items() for each in found]
+    left = len(told) - MOST_TABLE_LINES
+    return [*told[:MOST_TABLE_LINES], *([f"{count(left)} more such notes stand in report.json."] if left > 0 else [])]
 
 
 def _seen(report: Json) -> list[str]:

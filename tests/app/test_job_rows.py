@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from looked_at import job_files
+from looked_at import CHOSEN, job_files
 
 from app.job_rows import Asked, page_below, page_of_chosen
 from app.schemas_looks import RowPage, RowSort
@@ -84,6 +84,18 @@ def test_the_rows_that_just_missed_come_best_first(tmp_path: Path, asked: Asked,
 def test_rows_that_trained_the_method_just_missed_where_they_may_be_chosen(tmp_path: Path):
     page = page_below(job_files(tmp_path, seen_rows="include"), Asked(0, 3))
     assert named(page) == [("shops", 2), ("shops", 3), ("animals", 3)]  # 0.6 twice: the first row first
+
+
+@pytest.mark.parametrize(
+    ("chosen", "above"),
+    [
+        (CHOSEN, 0),  # the lowest has 0.8, and the best of the others 0.6
+        ((("shops", 1, 0.95), ("animals", 3, 0.4)), 3),  # 0.9, 0.8 and 0.6
+        ((("shops", 1, 0.95), ("shops", 2, 0.6)), 2),  # 0.9 and 0.8; animals 5 has 0.7 and is a leak
+    ],
+)
+def test_rows_that_score_higher_than_a_chosen_one_and_were_left_are_counted(tmp_path: Path, chosen: tuple, above: int):
+    assert page_below(job_files(tmp_path, explained=False, chosen=chosen), Asked(0, 1)).above_cut == above
 
 
 @pytest.mark.parametrize("page", [page_of_chosen, page_below])

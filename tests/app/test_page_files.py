@@ -39,6 +39,7 @@ def test_another_byte_is_another_version(tmp_path: Path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_a_module_imports_what_is_there(path: Path):
     named = re.findall(r'^(?:import|\} from|import .* from) .*?"(.*?)";', path.read_text(), re.MULTILINE)
+    named += re.findall(r'import\("(.*?)"\)', path.read_text())
     assert [name for name in named if not (FOLDER / name).exists()] == []
 
 

@@ -196,3 +196,31 @@ def test_an_upload_expires_a_day_after_its_last_part_and_is_swept_with_its_bytes
     service.parts.uploads.sweep()
     with service.parts.database.reading() as session:
         assert (session.query(PartialUpload).count(), stored(service)) == (0, [])
+
+
+def test_what_is_unfinished_is_listed_newest_first_and_gone_on_with(service: Api):
+    first, second = create(service, filename="first.csv"), create(service, filename="second é.csv")
+    send(service, first, 0, BYTES[:10])
+    done, bad = create(service), create(service, length=4)
+    send(service, done, 0, BYTES)
+    assert send(service, bad, 0, b"a,b\n").status_code == 422
+    page = service.client.get("/v1/uploads").json()
+    told = [(each["filename"], each["state"], each["offset"], each["dataset"]) for each in page["items"]]
+    assert told == [("second é.csv", "incomplete", 0, None), ("first.csv", "incomplete", 10, None)]
+    assert [f"/v1/uploads/{each['id']}" for each in page["items"]] == [second, first]
+    assert send(service, first, 10, BYTES[10:]).status_code == 204
+
+
+def test_the_list_of_unfinished_uploads_has_pages(service: Api):
+    made = [create(service).rpartition("/")[2] for _ in range(3)]
+    first = service.client.get("/v1/uploads", params={"limit": 2}).json()
+    second = service.client.get("/v1/uploads", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [each["id"] for page in (first, second) for each in page["items"]] == made[::-1]
+    assert second["next_cursor"] is None
+
+
+def test_an_upload_that_expired_is_not_listed(service: Api):
+    create(service)
+    with service.parts.database.transaction() as session:
+        session.query(PartialUpload).update({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)})
+    assert service.client.get("/v1/uploads").json()["items"] == []

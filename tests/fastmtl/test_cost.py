@@ -50,6 +50,11 @@ def test_a_step_that_does_not_count_its_rows_has_none(tmp_path, result):
     assert found["rows"] is None
 
 
+def test_the_record_of_a_training_has_its_losses(tmp_path):
+    (found,) = cost.read(measure(tmp_path / "a", step("target", "target"), result={"losses": [0.75, 0.5]})).values()
+    assert found["losses"] == [0.75, 0.5]
+
+
 def test_the_peak_is_that_of_the_step_and_not_of_those_before_it(tmp_path):
     if not os.access("/proc/self/clear_refs", os.W_OK):
         pytest.skip("this system keeps no peak that can be forgotten")

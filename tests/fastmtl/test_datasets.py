@@ -253,7 +253,13 @@ LISTED = "the columns are 'text', 'label'"
         (
             "alpha,y",
             Columns(),
-            [Problem("no column is known as the text: name it with text_a; the columns are 'alpha', 'y'", "text_a")],
+            [
+                Problem(
+                    "no column is known as the text: name it with text_a; the columns are 'alpha', 'y'. If that first "
+                    "line is a row, write a header above it, such as text,label",
+                    "text_a",
+                )
+            ],
         ),
         (
             "text,beta",
@@ -279,7 +285,15 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path, head
             {"kind": TaskKind.REGRESSION},
             Problem("the label 'good' is not a number, and this is a regression", "label", 1, 3),
         ),
-        ("text,label\na,1\nb,1\n", {}, Problem("one class only, '1': a classification needs at least 2", "label")),
+        (
+            "text,label\na,1\nb,1\n",
+            {},
+            Problem(
+                "one class only, '1': a classification needs at least 2; add rows of another class, or say with label "
+                "which column holds the classes",
+                "label",
+            ),
+        ),
         ("text,label\na,1e300\nb,0.5\n", {}, Problem(f"labels from 0.5 to 1e+300 {NOT_FLOAT32}", "label")),
         ("text,label\nabcd,1\n", {"limits": SHORT}, Problem(f"the text has 4 {TOO_LONG}", "text", 0, 2)),
         ("text,label\na,abcd\n", {"limits": SHORT}, Problem(f"the label has 4 {TOO_LONG}", "label", 0, 2)),

@@ -12,8 +12,8 @@ import pytest
 from hub import COMMIT, GLUE, Hub, hub_of, little_hub
 from little_glue import table
 
+from fastmtl.canonical import convert
 from fastmtl.columns import Columns
-from fastmtl.datasets import convert
 from fastmtl.errors import HubUnavailable, InvalidDataset, NotOnHub
 from fastmtl.hub import Access, fetch
 

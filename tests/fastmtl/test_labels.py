@@ -93,3 +93,13 @@ def test_counts_add_up_to_the_rows_in_the_order_of_the_classes(values):
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_the_range_of_a_regression_is_that_of_its_labels(values):
     assert learnt(values, regression=True).range() == (min(values), max(values))
+
+
+@pytest.mark.parametrize(("values", "told"), [(["1,5", "2"], 1), (["1,5", "high"], 0), (["1.5", "2"], 0)])
+def test_numbers_with_a_comma_are_taken_for_classes_and_the_user_is_told(values: list[str], told: int):
+    labels = Labels(False, 1000)
+    for value in values:
+        labels.add(value)
+    _, warnings = labels.settle(None)
+    assert [each for each in warnings if "write 1.5, not 1,5" in each] == list(warnings)
+    assert len(warnings) == told

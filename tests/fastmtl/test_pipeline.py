@@ -74,6 +74,7 @@ def test_the_random_method_needs_no_discriminator():
 def test_a_map_is_drawn_where_it_is_asked_for_and_of_no_more_rows_than_there_are():
     few, many = (planned(map_points=points) for points in (50, 100_000))
     assert needs(few)["map"] == ["select"] and "map" not in needs(planned())
+    assert "map" in needs(few)["report"] and few[-1].params["map"] == by_name(few)["map"]
     (less,), (more,) = ([step for step in steps if step.kind == "map"] for steps in (few, many))
     everything = sum(each["rows"] for each in [more.params["primary"], *more.params["auxiliary"]])
     assert (less.cost, more.cost) == (50, everything)
@@ -91,9 +92,9 @@ def test_the_random_method_compared_with_a_random_draw_computes_it_once():
     }
 
 
-def test_without_explanations_the_report_reads_no_dataset():
+def test_without_explanations_and_a_map_the_report_reads_none():
     report = planned(explain=0)[-1]
-    assert (report.kind, report.datasets, report.params["explain"]) == ("report", (), None)
+    assert (report.kind, report.params["explain"], report.params["map"]) == ("report", None, None)
     explained = planned()
     assert explained[-1].params["explain"] == by_name(explained)["explain"]
 
@@ -122,7 +123,7 @@ def test_every_dataset_that_a_step_reads_is_the_jobs():
         "select (random)": {"m", "q"},
         "target (random)": {"r", "m", "q"},
         "finetune (random)": {"r", "v"},
-        "report": {"r"},  # what explanations name
+        "report": {"r", "m", "q", "v"},  # what is odd about each; what explanations name
     }
 
 

@@ -21,6 +21,13 @@ BEST = (
     BestRow(2, "animals", 0, 0.9, "the cat runs", None, "cat", 80.0, (Near(3, 0.25, "a dog", None, "yes"),)),
 )
 
+POINTS: Json = {
+    **{"of": 4_000, "datasets": ["mine", "animals", "shops"], "dataset": [0, 0, 1, 1, 2], "row": [1, 2, 0, 5, 4]},
+    **{"x": [0.5, 1.0, -3.25, -3.0, 2.0], "y": [0.0, 0.25, 1.0, 1.5, -2.0]},
+    **{"score": [None, None, 0.9, 0.2, 0.95], "chosen": [False, False, True, False, True]},
+}
+"""Of a map: two rows of the primary, one chosen row of either dataset, and one that was not."""
+
 
 def counted(selected: int, rows: int, **more: int) -> Json:
     """What `select` counts of a dataset."""
@@ -68,6 +75,11 @@ def report(**changes: Any) -> Json:
         },
         "datasets": {"animals": {**difference(0.02, 0.01, 0.03), "selected": 10, "meaning": "helped"}},
         "costs": {"selection": {**cost, "steps": []}},
+        "trainings": {
+            "target": {"selection": [[0.9, 0.5], [0.7, 0.3]], "primary_only": [[0.8, 0.4]], "best 20": [[0.9, 0.6]]},
+            "methods": [{"step": "discriminator", "kind": "discriminator", "losses": [2.5, 1.25]}],
+        },
+        "worries": {"shops": ["3 rows say what an earlier row says already."]},
         "notes": ["Two seeds tell little of the chance in training."],
     }
     return {**whole, **changes}
@@ -75,7 +87,8 @@ def report(**changes: Any) -> Json:
 
 def bare_report() -> Json:
     """A report of a job that asked for the selection and nothing else."""
-    nothing: Json = {"differences": {}, "gains": {}, "verdict": [], "notes": [], "costs": {}}
+    nothing: Json = {"differences": {}, "gains": {}, "verdict": [], "notes": [], "costs": {}, "worries": {}}
+    nothing["trainings"] = {"target": {}, "methods": []}
     counts = {"animals": counted(40, 400)}
     return report(
         **{**nothing, "recommendation": None, "budget_curve": None, "datasets": None},
@@ -97,9 +110,9 @@ def spread(about: Json) -> Distributions:
     )
 
 
-def written(about: Json, folder: Path, best: tuple[BestRow, ...] = BEST) -> str:
+def written(about: Json, folder: Path, best: tuple[BestRow, ...] = BEST, points: Json | None = None) -> str:
     """The page of a report; its figures go into the folder."""
-    shown = numbers(about, spread(about))
+    shown = numbers(about, spread(about), points)
     return page(View(about, shown, draw(shown, folder)), best)
 
 

@@ -137,6 +137,20 @@ def mapped(service: Service, datasets: dict[str, str]) -> str:
     return str(job["id"])
 
 
+@pytest.fixture(scope="package")
+def capped(service: Service, datasets: dict[str, str]) -> str:
+    """Id of a job whose selector takes few rows of the dataset that scores best; it is stopped then."""
+    ids = [datasets[name] for name in ("primary", "alike <b>", "unlike")]
+    config = {"method": "dsir", "budget": 40, "encoder": {"name": "tiny", "max_length": 24}, "compare": []}
+    config |= {"explain": 0, "selector": "caps", "options": {"caps": {"caps": {"alike <b>": 5}}}}
+    job = service.client.submit(ids[0], ids[1:], config=config, name="capped")
+    for state in service.client.watch(job["id"]):
+        if state["selection"]:
+            break
+    service.client.cancel(job["id"])
+    return str(job["id"])
+
+
 @pytest.fixture
 def visit(browser: Browser, service: Service) -> Iterator[Callable[..., Visit]]:
     """Signs in, in a window of its own; nothing may go wrong meanwhile."""

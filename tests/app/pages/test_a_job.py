@@ -98,8 +98,16 @@ def test_the_rows_just_below_the_cut_are_shown(visit: Begin, watched, service):
     page = look(visit, watched).page
     last = service.client.selection(watched.job_id).rows[-1].score
     page.get_by_label("Rows", exact=True).last.select_option("below")
-    page.get_by_role("table", name="Rows just below the cut").wait_for()
+    page.get_by_role("table", name="Rows that were not chosen").wait_for()
     assert all(float(each) <= last + 1e-4 for each in cells(page, 1))
+    page.get_by_text("These lie just below the cut").wait_for()
+
+
+def test_where_a_selector_does_not_go_by_the_score_alone_the_page_says_so(visit: Begin, service, capped: str):
+    page = visit().go(f"/jobs/{capped}", "capped")
+    page.get_by_label("Rows", exact=True).last.select_option("below")
+    page.get_by_text("the selector caps does not go by the score alone").wait_for()
+    assert re.search(r"\d+ of these score higher than the lowest chosen row", page.get_by_role("main").inner_text())
 
 
 def test_two_jobs_are_compared(visit: Begin, watched, service, smaller):
@@ -152,7 +160,7 @@ def test_a_job_is_paused_resumed_cancelled_and_tried_again(visit: Begin, service
 def test_the_row_under_the_pointer_of_the_map_is_read(visit: Begin, mapped: str, width: int):
     seen = visit(width)
     page = seen.go(f"/jobs/{mapped}", "mapped")
-    canvas = page.locator("canvas.map")
+    canvas = plane(page)
     canvas.scroll_into_view_if_needed()
     assert "A map of 150 rows of primary, alike <b>, unlike" in str(canvas.get_attribute("aria-label"))
     box = canvas.bounding_box()
@@ -165,3 +173,48 @@ def test_the_row_under_the_pointer_of_the_map_is_read(visit: Begin, mapped: str,
         page.get_by_label("Colour by").select_option(colour)
     assert (seen.serious_findings(), seen.overflow()) == ([], 0)
     seen.shoot("map")
+
+
+def test_the_map_is_read_by_keyboard_from_row_to_row(visit: Begin, mapped: str):
+    page = visit().go(f"/jobs/{mapped}", "mapped")
+    plane(page).focus()
+    told = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.locator(".told .text").first.wait_for()
+        told.append(page.locator(".told b").inner_text())
+    assert len(set(told)) >= 3 and all(re.match(r"row \d+ of ", each) for each in told)
+
+
+def test_the_map_is_moved_and_brought_nearer(visit: Begin, mapped: str):
+    page = visit().go(f"/jobs/{mapped}", "mapped")
+    canvas = plane(page)
+    canvas.scroll_into_view_if_needed()
+    whole = canvas.evaluate(PIXELS)
+    page.get_by_role("button", name="Closer").click()
+    near = changed(page, canvas, whole)
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 260)
+    page.mouse.up()
+    moved = changed(page, canvas, near)
+    page.mouse.move(2, 2)
+    canvas.focus()
+    page.keyboard.press("0")
+    changed(page, canvas, moved)
+
+
+def plane(page):
+    """The map's canvas, which is drawn when one comes near to it."""
+    page.get_by_role("heading", name="Where the rows lie").scroll_into_view_if_needed()
+    return page.locator("canvas.map")
+
+
+PIXELS = "canvas => canvas.toDataURL()"
+
+
+def changed(page, canvas, before: str) -> str:
+    """Wait until something else is drawn; return it."""
+    page.wait_for_function("([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas.element_handle(), before])
+    return canvas.evaluate(PIXELS)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import pytest
-from reported import counted, report, spread
+from reported import POINTS, counted, report, spread
 
 from fastmtl.report.figures import DRAWN, MOST_HISTOGRAMS, WIDTH, draw
 from fastmtl.report.numbers import numbers
@@ -19,7 +19,7 @@ ODD = ["$x_", "名前 😀 שלום", "a\x00b\x1fc", "<b>&", "a\nb", "long " * 6
 
 def drawn(folder: Path, **changes: object) -> dict[str, str]:
     about = report(**changes)
-    return draw(numbers(about, spread(about)), folder)
+    return draw(numbers(about, spread(about), POINTS), folder)
 
 
 def texts(svg: str) -> list[str]:
@@ -73,3 +73,19 @@ def test_of_very_many_datasets_those_of_which_most_was_chosen_are_drawn(tmp_path
 def test_an_interval_without_width_is_drawn(tmp_path, value):
     same = {"value": value, "low": value, "high": value}
     assert "than x" in texts(drawn(tmp_path, differences={"x": same})["differences"])
+
+
+def test_a_map_is_drawn_by_dataset_by_choice_and_by_score(tmp_path):
+    svg = drawn(tmp_path)["map"]
+    points = [each for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}use")]
+    named = ["mine (primary)", "animals", "shops", "chosen", "not chosen", "of the primary", "the stronger, the higher"]
+    assert [name for name in named if name not in texts(svg)] == []
+    assert len(points) >= 3 * len(POINTS["x"])
+
+
+def test_datasets_beyond_the_colours_share_one_on_a_map(tmp_path):
+    names = [f"d{number}" for number in range(9)]
+    many = {**POINTS, "datasets": names, "dataset": list(range(9)), "row": [0] * 9, "x": list(range(9))}
+    many |= {"y": list(range(9)), "score": [None, *[0.5] * 8], "chosen": [False] * 9}
+    shown = texts(draw({"map": {"title": "", **many}}, tmp_path)["map"])
+    assert [name for name in ("d5", "3 more") if name not in shown] == [] and "d6" not in shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from reported import report, spread
+from reported import POINTS, report, spread
 
 from fastmtl.report.colours import VARIABLES
 from fastmtl.report.figures import draw
@@ -41,9 +41,9 @@ def test_a_drawing_is_made_anew(inside: str, expected: str):
 
 def test_every_colour_of_a_figure_follows_the_readers_scheme(tmp_path):
     about = report()
-    drawings = draw(numbers(about, spread(about)), tmp_path)
+    drawings = draw(numbers(about, spread(about), POINTS), tmp_path)
     found = {name: COLOUR.findall(inlined(svg, name, "").html) for name, svg in drawings.items()}
-    assert (len(found), {name: colours for name, colours in found.items() if colours}) == (6, {})
+    assert (len(found), {name: colours for name, colours in found.items() if colours}) == (9, {})
 
 
 def test_the_style_sheet_has_every_colour_in_both_schemes():

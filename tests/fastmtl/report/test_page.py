@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reported import BEST, Read, bare_report, counted, report, written
+from reported import BEST, POINTS, Read, bare_report, counted, report, written
+
+from fastmtl.report.points import MOST_POINTS
 
 HARMLESS = set("html head meta title style body main section h1 h2 p ul ol li dl dt dd code pre b span div".split())
 HARMLESS |= set("table caption thead tbody tr th td details summary figure figcaption".split())
@@ -14,14 +16,15 @@ HOSTILE = "</script></style></svg><img src=x onerror=alert(1)><script>alert(1)</
 HEADINGS = [
     *("Rows chosen for mine", "Did it help?", "What was asked", "From where the 40 rows came"),
     *("The selection beside other arms", "Would fewer rows do?", "Which datasets helped"),
-    *("What to know before trusting it", "How the rows score", "The rows", "How the trainings went"),
+    *("What to know before trusting it", "How the rows score", "Where the rows lie", "The rows"),
+    "How the trainings went",
     *("What choosing took", "Everything that was asked for"),
 ]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return written(report(), tmp_path_factory.mktemp("figures"))
+    return written(report(), tmp_path_factory.mktemp("figures"), points=POINTS)
 
 
 def test_the_page_holds_no_script_and_names_no_address(whole):
@@ -62,7 +65,7 @@ def test_what_came_of_the_job_stands_first(whole):
 def test_parts_that_were_not_asked_for_are_not_there(tmp_path):
     found = Read(written(bare_report(), tmp_path, (BEST[0]._replace(percentile=None, nearest=()),)))
     left_out = {"The selection beside other arms", "Would fewer rows do?", "Which datasets helped"}
-    left_out |= {"What to know before trusting it", "What choosing took"}
+    left_out |= {"What to know before trusting it", "What choosing took", "Where the rows lie"}
     assert found.headings == [each for each in HEADINGS if each not in left_out]
     assert "Ask again with the arm" in found.text and "Why row" not in found.text
 
@@ -86,6 +89,13 @@ def test_the_tables_hold_the_reports_own_numbers(whole):
     ]
     assert tables["shops by score"][1:] == [["0.00 to 0.02", "270", "0"], ["0.98 to 1.00", "30", "30"]]
     assert tables["Loss of fine-tuning by epoch"][1] == ["selection", "0.7500, 0.5000"]
+    assert tables["Loss of TO-MTDNN by epoch"][1] == ["selection", "0.8000, 0.4000"]
+    assert tables["Loss of TD-MTDNN by epoch"][1:] == [["discriminator", "2.5000, 1.2500"]]
+    assert tables["Points that are drawn, by dataset"][1:] == [
+        ["mine", "2", "0"],
+        ["animals", "2", "1"],
+        ["shops", "1", "1"],
+    ]
     assert tables["What choosing rows took, by arm"][1:] == [["selection", "75 s", "2,553", "880", "3.0 MiB", "none"]]
 
 
@@ -101,18 +111,26 @@ def test_rows_that_trained_the_method_are_told_of(whole):
     assert "20 rows trained the method that scores, so their scores are biased; they could not be chosen." in whole
 
 
+def test_what_is_odd_about_a_dataset_is_told(whole):
+    assert "shops: 3 rows say what an earlier row says already." in Read(whole).text
+
+
+def test_of_a_large_map_a_part_is_drawn_and_the_page_says_so(whole):
+    assert "Of 4,000 points 5 are drawn; map.parquet holds all." in Read(whole).text
+
+
 def test_every_table_has_a_caption_and_every_figure_says_what_it_shows(whole):
     found = Read(whole)
     ids = [value for name, value in found.attributes if name == "id"]
     assert found.tags.count("table") == found.tags.count("caption") == len(found.tables)
-    assert found.tags.count("svg") == found.attributes.count(("role", "img")) == 6
+    assert found.tags.count("svg") == found.attributes.count(("role", "img")) == 9
     assert len(set(ids)) == len(ids) > 50
     told = [value for name, value in found.attributes if name == "aria-label"]
     assert "How much better the selection is. than primary_only +5.0 (+1.2 to +8.8); " in " ".join(told)
 
 
 def test_the_same_report_is_the_same_bytes(whole, tmp_path):
-    assert written(report(), tmp_path) == whole
+    assert written(report(), tmp_path, points=POINTS) == whole
 
 
 def test_a_page_stays_small_whatever_the_job(tmp_path):
@@ -127,10 +145,14 @@ def test_a_page_stays_small_whatever_the_job(tmp_path):
     long = "\U0001f600&" * 10_000
     near = BEST[0].nearest[0]._replace(text_a=long, text_b=long, label=long)
     row = BEST[0]._replace(dataset=names[0], text_a=long, text_b=long, label=long, nearest=(near,) * 3)
-    assert len(written(about, tmp_path, (row,) * 20).encode()) <= 1_000_000
+    many = MOST_POINTS // 5
+    points = {key: POINTS[key] * many for key in ("row", "x", "y", "score", "chosen")}
+    points |= {"of": 100_000, "datasets": names, "dataset": list(range(len(names))) * (5 * many // len(names) + 1)}
+    points["dataset"] = points["dataset"][: 5 * many]
+    assert len(written(about, tmp_path, (row,) * 20, points).encode()) <= 1_250_000
 
 
 def test_a_file_is_written_for_every_figure(whole, tmp_path: Path):
-    written(report(), tmp_path)
-    names = [*("shares", "differences", "budget", "datasets", "scores", "losses")]
+    written(report(), tmp_path, points=POINTS)
+    names = ["shares", "differences", "budget", "datasets", "scores", "map", "method_losses", "target_losses", "losses"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{n}.{k}" for n in names for k in ("png", "svg"))

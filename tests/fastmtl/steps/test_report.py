@@ -19,11 +19,10 @@ from fastmtl.report.arms import ArmResult
 from fastmtl.steps import report
 
 ROWS, CHOSEN = 60, 3
-SELECT, EXPLAIN, OURS, ALONE = "select", "explain", "ours", "alone"
+SELECT, EXPLAIN, MAP, OURS, ALONE = "select", "explain", "map", "ours", "alone"
 FILES = {"report.html", "report.json", "figures.json"}
-FIGURES = {
-    f"figures/{name}.{kind}" for name in ("shares", "differences", "scores", "losses") for kind in ("png", "svg")
-}
+NAMES = ("shares", "differences", "scores", "method_losses", "target_losses", "losses")
+FIGURES = {f"figures/{name}.{kind}" for name in NAMES for kind in ("png", "svg")}
 
 
 def write_select(folder: Path) -> None:
@@ -41,9 +40,19 @@ def write_select(folder: Path) -> None:
     (folder / "counts.json").write_text(json.dumps(told))
 
 
+def write_map(folder: Path) -> None:
+    """Two rows of the primary and one of the chosen ones."""
+    table = {"dataset": ["primary", "primary", "other"], "row": [0, 1, 59], "x": [0.0, 1.0, 2.0], "y": [0.0, 0.5, 1.0]}
+    table |= {"score": pa.array([None, None, 0.75], pa.float32()), "selected": [False, False, True]}
+    pq.write_table(pa.table(table), folder / "map.parquet")
+
+
 def write_final(folder: Path, arm: ArmResult, labels: np.ndarray) -> None:
     """Write what fine-tuning an arm leaves."""
     (folder / "evaluation.json").write_text(json.dumps(arm.evaluations[0]))
+    trained = {"target": [0.75, 0.5], "discriminator": [2.5, 1.5], "finetune": [0.5]}
+    records = {f"{kind} of {folder.name}": {"step": kind, "kind": kind, "losses": it} for kind, it in trained.items()}
+    (folder / "costs.json").write_text(json.dumps(records))
     names = np.array(["no", "yes"])
     columns = {"label": names[labels.astype(int)], "predicted": names[arm.predictions[0].astype(int)]}
     pq.write_table(pa.table(columns), folder / "predictions.parquet")
@@ -51,10 +60,11 @@ def write_final(folder: Path, arm: ArmResult, labels: np.ndarray) -> None:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    folders = {name: tmp_path / name for name in (SELECT, EXPLAIN, OURS, ALONE)}
+    folders = {name: tmp_path / name for name in (SELECT, EXPLAIN, MAP, OURS, ALONE)}
     for folder in folders.values():
         folder.mkdir()
     write_select(folders[SELECT])
+    write_map(folders[MAP])
     why = {"rank": [1, 2, 3], "percentile": [100.0, 99.0, 98.0], "nearest_rows": [[1, 0]] * 3}
     pq.write_table(pa.table({**why, "similarities": [[0.5, 0.25]] * 3}), folders[EXPLAIN] / "explanations.parquet")
     made = results({"selection": [10], "primary_only": [30]})
@@ -71,7 +81,7 @@ def run(folder: Path, inputs: dict[str, Path], **params: object) -> dict[str, st
     arms: list[Json] = [{**shared, "arm": "selection", "final": OURS, "select": SELECT}]
     arms += [{**shared, "arm": "primary_only", "final": ALONE, "select": None}]
     about = {"primary": "primary", "validation": "held", "encoder": {}, "config": JobConfig().model_dump(mode="json")}
-    spec = StepSpec("report", "report", 4, {**about, "arms": arms, **params}, (primary.digest,), tuple(inputs))
+    spec = StepSpec("report", "report", 5, {**about, "arms": arms, **params}, (primary.digest,), tuple(inputs))
     report.run(spec, Workspace({primary.digest: folder.parent / "primary"}, inputs, folder, "cpu", silent))
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -98,3 +108,25 @@ def test_without_explanations_rows_are_shown_without_reasons(tmp_path, inputs, p
     assert set(run(tmp_path / "out", inputs, **params)) == FILES | FIGURES
     page = (tmp_path / "out" / "report.html").read_text()
     assert "text 59" in page and "Why row" not in page
+
+
+def test_a_map_that_was_asked_for_is_in_it(tmp_path, inputs):
+    files = set(run(tmp_path / "out", inputs, explain=None, map=MAP))
+    assert files == FILES | FIGURES | {"figures/map.svg", "figures/map.png"}
+    assert json.loads((tmp_path / "out" / "figures.json").read_text())["map"]["row"] == [0, 1, 59]
+    assert "Where the rows lie" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_losses_of_all_trainings_come_with_the_records_of_their_costs(tmp_path, inputs):
+    run(tmp_path / "out", inputs, explain=None)
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["trainings"] == {
+        "target": {"selection": [[0.75, 0.5]], "primary_only": [[0.75, 0.5]]},
+        "methods": [{"step": "discriminator", "kind": "discriminator", "losses": [2.5, 1.5]}] * 2,
+    }
+
+
+def test_what_is_odd_about_a_dataset_is_told_by_its_key(tmp_path, inputs):
+    primary = write_dataset(tmp_path, "primary", [("zero", "no"), ("one", "yes")])
+    run(tmp_path / "out", inputs, explain=None, tasks=[{"key": "mine", "digest": primary.digest}])
+    told = "Fewer than five rows each have the label no, yes."
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["worries"] == {"mine": [told]}

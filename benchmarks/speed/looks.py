@@ -1,17 +1,15 @@
 """How soon the web page is useful with many jobs, and with a job over a million rows.
 
-    python benchmarks/page_looks.py --jobs 10000 --rows 1000000 --budget 100000
+    python benchmarks/speed/looks.py       # 10,000 jobs, one of a million rows; it takes minutes
 
 Makes a service on a scratch folder whose database holds so many finished jobs, one of them with a selection from so
-many auxiliary rows (scores and choice are made up, the files are what the steps write). Then asks for everything that
-the page asks for, twice each, and opens the page in headless Chromium where there is one. Prints one line of JSON.
+many auxiliary rows and a map of so many points (scores, choice and map are made up, the files are what the steps
+write). Then asks for everything that the page asks for, and opens the page in headless Chromium with an empty cache
+(benchmarks/speed/browser.py). Writes looks.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import browser
 import httpx2
+import kit
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -32,6 +32,7 @@ from app.clock import now
 from app.jobs import Claim
 from app.keys import DEFAULT_TENANT
 from app.models import Job, JobDataset, JobStep, Status
+from app.page_files import read_page
 from app.queue import Queue
 from app.settings import Settings
 from app.state import State, assemble
@@ -71,7 +72,7 @@ def serving(home: Path) -> Iterator[psutil.Process]:
         process.wait()
 
 
-def fill(home: Path, rows: int, budget: int) -> str:
+def fill(home: Path, rows: int, budget: int, points: int) -> str:
     """Upload the datasets, submit a job, and return its id."""
     key = (home / "api-key").read_text().strip()
     half = rows // 2
@@ -79,10 +80,11 @@ def fill(home: Path, rows: int, budget: int) -> str:
     with Client(URL, key) as client:
         ids = [client.upload(write_rows(home / f"{name}.csv", *of))["id"] for name, of in files.items()]
         config = {"method": "random", "budget": budget, "seen_rows": "include", "compare": [], "explain": 3}
+        config |= {"map_points": points}
         return str(client.submit(ids[0], ids[1:], config=config, name="a million")["id"])
 
 
-def choose(parts: State, job_id: str, rows: int, budget: int) -> None:
+def choose(parts: State, job_id: str, rows: int, budget: int, points: int) -> None:
     """Finish the steps of the job with what they would have written."""
     done = False
     while not done:
@@ -92,7 +94,7 @@ def choose(parts: State, job_id: str, rows: int, budget: int) -> None:
         for link in ready:
             claim = parts.jobs.claim(link.step_id, "benchmark")
             assert claim is not None
-            _finish(parts, claim, link.step.kind, rows, budget)
+            _finish(parts, claim, link.step.kind, rows, budget, points)
 
 
 def _job(parts: State, job_id: str) -> list[JobStep]:
@@ -103,13 +105,15 @@ def _job(parts: State, job_id: str) -> list[JobStep]:
         return links
 
 
-def _finish(parts: State, claim: Claim, kind: str, rows: int, budget: int) -> None:
+def _finish(parts: State, claim: Claim, kind: str, rows: int, budget: int, points: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, result = Path(scratch), {}
         if kind == "select":
             result = write_selection(folder, rows, budget)
         if kind == "explain":
             write_explanations(folder, rows, budget)
+        if kind == "map":
+            write_map(folder, rows, budget, points)
         stored = parts.storage.store_folder(folder, f"steps/{claim.step_id}/{claim.fence}")
         parts.jobs.finish(claim, stored, result)
 
@@ -158,6 +162,23 @@ def write_explanations(folder: Path, rows: int, budget: int) -> None:
     pq.write_table(table, folder / "explanations.parquet", compression="zstd")
 
 
+def write_map(folder: Path, rows: int, budget: int, points: int) -> None:
+    """Write the file of the step that arranges rows: a quarter of them the primary's, in clouds that overlap."""
+    draw = np.random.default_rng(2)
+    scores, best = chosen_of(rows, budget)
+    own = min(2_000, points // 4)
+    shown = np.sort(draw.choice(rows, points - own, replace=False))
+    half, selected = rows // 2, np.zeros(rows, dtype=bool)
+    selected[best] = True
+    middles = draw.normal(0, 20, (40, 2))
+    place = middles[draw.integers(0, 40, points)] + draw.normal(0, 3, (points, 2))
+    table = {"dataset": ["primary"] * own + np.where(shown < half, "large", "larger").tolist()}
+    table |= {"row": np.concatenate([np.arange(own), shown % half]), "x": place[:, 0], "y": place[:, 1]}
+    table |= {"score": pa.array([None] * own + scores[shown].tolist(), pa.float32())}
+    table |= {"selected": np.concatenate([np.zeros(own, bool), selected[shown]])}
+    pq.write_table(pa.table(table), folder / "map.parquet", compression="zstd")
+
+
 def multiply(parts: State, job_id: str, jobs: int) -> None:
     """Write so many more jobs that look like the one, all over."""
     tenant = parts.keys.tenant(DEFAULT_TENANT).id
@@ -179,72 +200,59 @@ def multiply(parts: State, job_id: str, jobs: int) -> None:
 
 
 def timed(home: Path, job_id: str, api: psutil.Process) -> dict[str, object]:
-    """Ask for what the page asks for, twice; return milliseconds, and what the API's memory grew by."""
+    """Ask for what the page asks for; return milliseconds, the first time apart, and what the API's memory grew by."""
     job, rows = f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}/rows"
     paths = ("/", "/v1/jobs?limit=20", job, rows, f"{rows}?offset=50000", f"{rows}?sort=score&descending=true")
-    paths += (f"{rows}?sort=dataset", f"{rows}?text=999", f"{rows}/below", f"{job}/scores", f"{job}/overlap/{job_id}")
+    paths += (f"{rows}?sort=dataset", f"{rows}?text=999", f"{rows}/below", f"{job}/scores", f"{job}/map")
+    paths += (f"{job}/overlap/{job_id}",)
     before, found = api.memory_info().rss, {}
     headers = {"Authorization": f"Bearer {(home / 'api-key').read_text().strip()}"}
     with httpx2.Client(base_url=URL, headers=headers, timeout=120) as client:
         datasets = [each["id"] for each in client.get(job).json()["datasets"]]
         for path in (*paths, f"/v1/datasets/{datasets[1]}/shape"):
-            times = []
-            for _ in range(2):
-                began = time.monotonic()
-                client.get(path).raise_for_status()
-                times.append(round(1000 * (time.monotonic() - began), 1))
-            found[path.replace(job_id, "ID").replace(datasets[1], "ID")] = times
-    return {"milliseconds": found, "memory_grew_mib": round((api.memory_info().rss - before) / 2**20, 1)}
-
-
-def in_a_browser(home: Path, job_id: str) -> dict[str, float] | None:
-    """Return the milliseconds from the address to the first rows, of the list of jobs and of the job."""
-    program = shutil.which("chromium")
-    if program is None:
-        return None
-    from playwright.sync_api import sync_playwright
-
-    found = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.goto(URL)
-        page.get_by_label("API key").fill((home / "api-key").read_text().strip())
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("table").wait_for()
-        for name, address, row in (
-            ("jobs", "/#/jobs", "tbody tr"),
-            ("job, its verdict and shares", f"/#/jobs/{job_id}", "[data-place=shares] li"),
-            ("job, its rows", f"/#/jobs/{job_id}", "[data-place=rows] tbody tr"),
-        ):
-            page.goto("about:blank")
-            began = time.monotonic()
-            page.goto(URL + address)
-            page.locator(row).first.wait_for()
-            found[name] = round(1000 * (time.monotonic() - began), 1)
-        browser.close()
-    return found
+            first, *later = [
+                1_000 * kit.seconds(lambda path=path: client.get(path).raise_for_status()) for _ in range(4)
+            ]
+            found[path.replace(job_id, "ID").replace(datasets[1], "ID")] = {
+                "first": round(first, 1),
+                **kit.spread(later, 1),
+            }
+    return {"api_milliseconds": found, "api_memory_grew_mib": round((api.memory_info().rss - before) / 2**20, 1)}
 
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("jobs", 10_000), ("rows", 1_000_000), ("budget", 100_000)):
+    parser = kit.parser(__doc__)
+    for name, default in (("jobs", 10_000), ("rows", 1_000_000), ("budget", 100_000), ("points", 100_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
+    about = kit.machine()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with serving(home):
-            job_id = fill(home, asked.rows, asked.budget)
+            job_id = fill(home, asked.rows, asked.budget, asked.points)
         settings = Settings(home=home)
         parts = assemble(settings, Queue(settings))
-        choose(parts, job_id, asked.rows, asked.budget)
+        choose(parts, job_id, asked.rows, asked.budget, asked.points)
         multiply(parts, job_id, asked.jobs)
         parts.database.close()
         with serving(home) as api:
-            told = {**vars(asked), **timed(home, job_id, api), "browser_milliseconds": in_a_browser(home, job_id)}
-            told["memory_after_mib"] = round(api.memory_info().rss / 2**20, 1)
-    print(json.dumps(told))
+            sizes = {name: getattr(asked, name) for name in ("jobs", "rows", "budget", "points")}
+            told = {**sizes, **timed(home, job_id, api)}
+            told |= browser.looked_at(URL, (home / "api-key").read_text().strip(), job_id, asked.turns)
+            told["api_memory_after_mib"] = round(api.memory_info().rss / 2**20, 1)
+    kit.write("looks", {**told, "page_bytes": page_bytes(), "machine": about}, asked.results)
+
+
+def page_bytes() -> dict[str, int]:
+    """Return the bytes of all scripts and styles of the page, as they are sent; those of /docs apart."""
+    files = read_page().files
+    docs = [name for name in files if name.startswith(("vendor/swagger", "reference"))]
+    return {
+        "page_files": len(files) - len(docs),
+        "page_gzipped": sum(len(each.gzipped) for name, each in files.items() if name not in docs),
+        "docs_gzipped": sum(len(files[name].gzipped) for name in docs),
+    }
 
 
 if __name__ == "__main__":
