@@ -16,10 +16,12 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+from buckets import Bucket
 from safetensors.torch import load_file
 from tiny import write_encoder
 from transformers import AutoModel
 
+from app import failpoints
 from app.embedded import EmbeddedStack
 from fastmtl.client import Client, ServiceError
 from fastmtl.config import JobConfig
@@ -49,11 +51,14 @@ class Service:
         self.stack, self.client, self._environment = stack, client, environment
         self._workers: list[subprocess.Popen[bytes]] = []
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        log = (Path(self._environment["FASTMTL_HOME"]) / "logs" / "more-workers.log").open("ab")
-        with log:
+    def start_worker(self, home: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start one beside the API, or in a home of its own, as on another machine."""
+        environment = self._environment | ({"FASTMTL_HOME": str(home)} if home else {})
+        logs = Path(environment["FASTMTL_HOME"]) / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        with (logs / "more-workers.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "worker"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "app.cli", "worker"], env=environment, stdout=log, stderr=log
             )
         self._workers.append(worker)
         return worker
@@ -87,11 +92,14 @@ def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "FASTMTL_POLL_SECONDS": "0.05",
         "FASTMTL_THREADS": "1",
         "FASTMTL_CALIBRATE": "false",
+        "FASTMTL_CHECKPOINT_SECONDS": "1",
         "OMP_NUM_THREADS": "1",
     }
+    home = Path(stack["FASTMTL_HOME"])
+    settings[failpoints.VARIABLE] = str(home / "failpoints")
+    (home / "failpoints" / failpoints.TAKEN).mkdir(parents=True)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    home = Path(stack["FASTMTL_HOME"])
     with EmbeddedStack(home, port=0) as running, Client(running.url, running.key) as client:
         started = Service(running, client, {**os.environ})
         yield started
@@ -140,6 +148,7 @@ def pids(kind: str, home: str) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("stack", ["embedded", "full", "s3"], indirect=True)
 def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_path):
     job = service.client.submit(**request_of, config=SMALL, name="whole")
     done = service.until(job, lambda state: state["status"] == "succeeded")
@@ -250,6 +259,37 @@ def test_two_workers_share_a_job_and_compute_every_step_once(service, request_of
     job = service.client.submit(**request_of, config={**SMALL, "compare": ["primary_only", "random"]})
     done = service.until(job, lambda state: state["status"] == "succeeded")
     assert {step["attempts"] for step in done["steps"]} == {1}
+
+
+@pytest.mark.parametrize("stack", ["s3"], indirect=True)
+def test_machines_that_share_nothing_but_database_broker_and_store_go_on_with_one_anothers_steps(
+    service, request_of, stack, bucket, tmp_path
+):
+    """The first machine dies between storing a step's files and making them known, the second in a training."""
+    order = Path(stack["FASTMTL_HOME"]) / "failpoints" / "worker.stored-not-finished"
+    order.write_text(failpoints.Action.KILL)
+    job = service.client.submit(**request_of, config=SLOW_LAST)
+    service.until(job, lambda _: not order.exists())
+    second = service.start_worker(tmp_path / "another machine")
+    step = "finetune (selection)"
+    state = service.until(job, lambda state: running(state, step) and shared(bucket, running(state, step)["id"]))
+    second.kill()
+    service.start_worker()
+    done = service.until(job, lambda state: state["status"] == "succeeded")
+    attempts = {each["name"]: each["attempts"] for each in done["steps"] if each["attempts"] != 1}
+    assert attempts == {state["steps"][0]["name"]: 2, step: 2}
+    epochs = [
+        event["data"]["epoch"]
+        for event in service.client.request("GET", f"/jobs/{job.id}/events?limit=200").json()["items"]
+        if event["type"] == "step.metrics" and event["data"]["step"] == step and event["data"]["attempt"] == 2
+    ]
+    assert epochs[0] > 1  # it went on from what the other machine had kept
+    assert {key.split("/")[2] for key in bucket.keys() if key.startswith(f"steps/{state['steps'][0]['id']}/")} == {"2"}
+    assert not shared(bucket, running(state, step)["id"])
+
+
+def shared(bucket: Bucket, step_id: str) -> list[str]:
+    return [key for key in bucket.keys() if key.startswith(f"checkpoints/{step_id}/")]
 
 
 def test_an_encoder_that_cannot_be_had_fails_the_job_with_a_sentence(service, request_of):

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app import events, webhooks
 from app.events import EventType
+from app.jobs.records import StoredFile
 from app.models import Artifact, Job, JobStep, Json, Selection, Status, Step, StepNeed
 from fastmtl.pipeline import urgency
 from fastmtl.plan import StepSpec
@@ -127,17 +128,17 @@ def live_jobs(session: Session, step_id: uuid.UUID) -> Sequence[Job]:
     ).all()
 
 
-def inputs(session: Session, step: Step) -> dict[str, dict[str, str]]:
-    """Return the storage keys of everything the step needs."""
+def inputs(session: Session, step: Step) -> dict[str, list[StoredFile]]:
+    """Return the artifacts of everything the step needs, by fingerprint."""
     rows = session.execute(
-        select(Step.fingerprint, Artifact.name, Artifact.storage_key)
+        select(Step.fingerprint, Artifact.name, Artifact.storage_key, Artifact.bytes, Artifact.sha256)
         .join(StepNeed, StepNeed.needs_id == Step.id)
         .join(Artifact, Artifact.step_id == Step.id)
         .where(StepNeed.step_id == step.id)
     )
-    found: dict[str, dict[str, str]] = {}
-    for fingerprint, name, key in rows:
-        found.setdefault(fingerprint, {})[name] = key
+    found: dict[str, list[StoredFile]] = {}
+    for fingerprint, name, key, size, sha256 in rows:
+        found.setdefault(fingerprint, []).append(StoredFile(name, key, size, sha256))
     return found
 
 

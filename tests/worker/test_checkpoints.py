@@ -9,16 +9,17 @@ from lives import CHAIN, OUT_OF_MEMORY, SCORE, TRAIN, World, spec
 
 from app.db import Database
 from app.jobs import Claim
-from app.storage import Storage
+from app.storage import FolderStorage, Storage
 from fastmtl.keeping import Keeping
 from worker import checkpoints
+from worker.checkpoints import Keeper
 
 WHOLE = f"00000001-{'0' * 64}.safetensors"
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(tmp_path)
+    return FolderStorage(tmp_path)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def world(database: Database) -> World:
 
 def keep(storage: Storage, claim: Claim, name: str = WHOLE) -> Path:
     """Keep something of an attempt."""
-    place = checkpoints.keeping(storage, claim, 30).folder
+    place = Keeper(storage, claim).keeping(30).folder
     place.mkdir(parents=True, exist_ok=True)
     (place / name).write_text("")
     return place
@@ -48,7 +49,7 @@ def test_an_attempt_writes_beside_the_older_ones_and_reads_the_latest_of_them_fi
         lose(world)
     claim = world.claim(TRAIN)
     place = tmp_path / "checkpoints" / str(claim.step_id) / str(claim.fence)
-    assert checkpoints.keeping(storage, claim, 30) == Keeping(place, (places[1], places[0]), 30)
+    assert Keeper(storage, claim).keeping(30) == Keeping(place, (places[1], places[0]), 30)
 
 
 def test_the_older_ones_go_when_a_newer_one_stands_and_not_before(world, storage):
@@ -56,11 +57,11 @@ def test_the_older_ones_go_when_a_newer_one_stands_and_not_before(world, storage
     old = keep(storage, world.claim(TRAIN))
     lose(world)
     claim = world.claim(TRAIN)
-    new = keep(storage, claim, ".partial")
-    checkpoints.remove_outlived(storage, claim)
+    keeper, new = Keeper(storage, claim), keep(storage, claim, ".partial")
+    keeper.look(), keeper.wait()
     assert old.exists()
     keep(storage, claim)
-    checkpoints.remove_outlived(storage, claim)
+    keeper.look(), keeper.wait()
     assert (old.exists(), new.exists()) == (False, True)
 
 
@@ -94,4 +95,4 @@ def test_those_of_a_step_that_waits_for_another_attempt_stay(world, storage):
 def test_where_nothing_was_kept_there_is_nothing_to_do(world, storage):
     world.create([TRAIN, SCORE])
     checkpoints.remove_ended(storage, world.database)
-    assert checkpoints.keeping(storage, world.claim(TRAIN), 30).older == ()
+    assert Keeper(storage, world.claim(TRAIN)).keeping(30).older == ()

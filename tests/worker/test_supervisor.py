@@ -25,7 +25,7 @@ from app.db import Database
 from app.jobs import StoredFile
 from app.models import Event, Status, Step
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage, Storage
 from worker.supervisor import AWAKE_SECONDS, Child, Supervisor, remove_left_scratch, scratch_root
 
 STEP = spec("discriminator")
@@ -74,7 +74,7 @@ class Place:
         program = self.home / "program.py"
         program.write_text(OPENING + textwrap.dedent(code))
         wanted = Settings(home=self.home, poll_seconds=0.02, **settings)
-        storage, command = storage or Storage(self.home / "storage"), (sys.executable, str(program))
+        storage, command = storage or FolderStorage(self.home / "storage"), (sys.executable, str(program))
         stopping = stopping or threading.Event()
         Supervisor(self.world.jobs, storage, wanted, stopping, command, self.memory_kills).compute(claim)
         return self.world.step(STEP)
@@ -161,7 +161,7 @@ def test_a_process_that_somebody_else_killed_is_followed_by_one_that_computes_as
 def test_the_lease_is_renewed_while_a_large_output_is_stored(place):
     world = place.world
 
-    class Slow(Storage):
+    class Slow(FolderStorage):
         """Takes a minute, twice the lease, while the sweep looks on."""
 
         def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
