@@ -62,9 +62,7 @@ def delete_job(database: Database, storage: Storage, jobs: Jobs, tenant_id: uuid
     receipt = jobs.delete(job_id)
     if receipt is None:
         raise Conflict(f"the job is {status}: cancel it first, then delete it")
-    for step_id in receipt.step_ids:
-        storage.delete_prefix(f"steps/{step_id}")
-        storage.delete_prefix(f"checkpoints/{step_id}")
+    storage.delete_prefix(*(f"{kind}/{step_id}" for step_id in receipt.step_ids for kind in ("steps", "checkpoints")))
     return JobReceipt(
         id=receipt.job_id,
         deleted_at=receipt.deleted_at,

@@ -33,10 +33,9 @@ def remove_orphans(database: Database, storage: Storage, older_than_seconds: flo
         for ids in _chunks(storage.folders(prefix)):
             with database.reading() as session:
                 known = set(session.scalars(query.where(column.in_(ids))))
-            orphans = [f"{prefix}/{each}" for each in set(ids) - known]
-            for each in (each for each in orphans if storage.age_seconds(each) > older_than_seconds):
-                storage.delete_prefix(each)
-                removed.append(each)
+            orphans = (f"{prefix}/{each}" for each in set(ids) - known)
+            removed += [each for each in orphans if storage.age_seconds(each) > older_than_seconds]
+    storage.delete_prefix(*removed)
     return sorted(removed)
 
 

@@ -48,6 +48,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Bytes of fetched files that a home keeps; what is in use stays, be it more.",
     )
+    storage_patience_seconds: float = Field(
+        8,
+        ge=0,
+        le=60,
+        description="How long what an object store does not do is tried again while a client waits, seconds; a worker "
+        "tries 15 times as long.",
+    )
     storage_presigned_seconds: float | None = Field(
         None,
         gt=0,

@@ -79,10 +79,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def bucket(store_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """An empty bucket, and its credentials in the environment."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+def bucket(store_server: str) -> Bucket:
+    """An empty bucket; its credentials are in the environment."""
     return make_bucket(store_server)
 
 
@@ -97,7 +95,8 @@ def gate(bucket: Bucket) -> Iterator[Gate]:
 
 @pytest.fixture(scope="session")
 def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """URL of an S3-compatible server: a private one, or FASTMTL_TEST_S3_URL, which must ask for no credentials."""
+    """URL of an S3-compatible server: a private one, or FASTMTL_TEST_S3_URL, which must take any credentials."""
+    os.environ.update(CREDENTIALS)
     yield from _server(request, "FASTMTL_TEST_S3_URL", start_store)
 
 

@@ -80,8 +80,7 @@ class Keeper:
             log.warning("checkpoint.not_shared", error=error.strerror)
             return
         older, self._older = self._older, []
-        for each in older:
-            self._storage.delete_prefix(each)
+        self._storage.delete_prefix(*older)
 
     def _take_newest(self) -> None:
         for prefix in self._older:

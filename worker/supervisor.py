@@ -160,8 +160,6 @@ class Supervisor:
             if missing:
                 self._jobs.fail(claim, failure("dataset-deleted", "a dataset of this job was deleted"), again=False)
                 return
-            for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
-                self._storage.delete_prefix(_prefix(claim, older))
             reach("worker.before-child")
             killed_before = self._memory_kills()
             keeper = self._prepare(claim, folder)
@@ -229,6 +227,8 @@ class Supervisor:
         """Bring what the step reads and write down what is asked; None where that failed, which spends an attempt."""
         try:
             with held(self._jobs, claim, self._settings.heartbeat_seconds):
+                # What an attempt left that died between storing and finishing.
+                self._storage.delete_prefix(*(_prefix(claim, older) for older in range(1, claim.fence)))
                 keeper = Keeper(self._storage, claim)
                 brought = bring(self._storage, claim, folder, self._stopping)
                 keeping = keeper.keeping(self._settings.checkpoint_seconds)

@@ -28,7 +28,7 @@ from app.metrics import process_registry, served
 from app.queue import Queue
 from app.roll import Roll
 from app.settings import Settings
-from app.storage import PATIENT, is_usable, open_storage
+from app.storage import is_usable, open_storage
 from app.tracing import Tracing, describe, start_tracing
 from worker.attempts import CURRENT, Attempt
 from worker.calibrator import Calibrator
@@ -59,7 +59,7 @@ class Worker:
         self._roll = Roll(settings)
         self._database = Database(settings.database)
         self._jobs = Jobs(self._database, Queue(settings, self._tracing.carry), settings)
-        self._storage = open_storage(settings, PATIENT)
+        self._storage = open_storage(settings, of_worker=True)
         self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)
         self._calibrator = Calibrator(self._database, settings)
         self._courier = Courier(self._database, settings)
@@ -97,7 +97,8 @@ class Worker:
             if rung:
                 log.info("sweep.rang", steps=rung)
             if time.monotonic() - tidied > self._storage.tidy_seconds:
-                self._tidy()
+                # In a thread: sweeps must go on while a store that is away is waited for.
+                threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
                 tidied = time.monotonic()
 
     def _tidy(self) -> None:

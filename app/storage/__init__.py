@@ -12,15 +12,14 @@ from __future__ import annotations
 import structlog
 
 from app.settings import Settings
-from app.storage.bucket import BRIEF, HASTY, PATIENT, Bucket, Manner
+from app.storage.bucket import BRIEF, Bucket, Manner
 from app.storage.face import Storage, StorageUnavailable, Stored
 from app.storage.folder import FolderStorage
 from app.storage.objects import ObjectStorage
 from app.store_address import Place
 
 __all__ = [
-    "HASTY",
-    "PATIENT",
+    "BRIEF",
     "FolderStorage",
     "Manner",
     "ObjectStorage",
@@ -35,11 +34,17 @@ __all__ = [
 log = structlog.get_logger()
 
 
-def open_storage(settings: Settings, manner: Manner = HASTY, *, spare_bytes: int = 0) -> Storage:
+REQUEST_SECONDS = 20.0
+WORKERS_PATIENCE = 15
+"""How many times as long a worker tries: a step's files are worth some minutes."""
+
+
+def open_storage(settings: Settings, *, of_worker: bool = False, spare_bytes: int = 0) -> Storage:
     """Return the store that the settings name; nothing is asked of it yet."""
     place = settings.store
     if place is None:
         return FolderStorage(settings.storage, spare_bytes)
+    manner = Manner(settings.storage_patience_seconds * (WORKERS_PATIENCE if of_worker else 1), REQUEST_SECONDS)
     seconds = settings.storage_presigned_seconds
     signing = None if seconds is None else (settings.storage_public_endpoint, seconds)
     return ObjectStorage(settings.storage, place, settings.storage_cache_bytes, manner, spare_bytes, signing)

@@ -71,10 +71,6 @@ class Manner(NamedTuple):
 
 BRIEF = Manner(0.0, 4.0)
 """A trial: each request is made once."""
-HASTY = Manner(8.0, 20.0)
-"""Somebody waits for the answer."""
-PATIENT = Manner(120.0, 60.0)
-"""A step's files are worth some minutes."""
 
 
 class Bucket:

@@ -88,8 +88,8 @@ class Storage(ABC):
         """Return for how long nothing was added below a prefix."""
 
     @abstractmethod
-    def delete_prefix(self, prefix: str) -> None:
-        """Remove every file whose key begins with `prefix/`; what cannot be removed now is left to the janitor."""
+    def delete_prefix(self, *prefixes: str) -> None:
+        """Remove every file whose key begins with a `prefix/`; what cannot be removed now is left to the janitor."""
 
     @abstractmethod
     def share(self, prefix: str, name: str) -> None:

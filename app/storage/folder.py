@@ -65,9 +65,10 @@ class FolderStorage(Storage):
         except FileNotFoundError:
             return 0.0
 
-    def delete_prefix(self, prefix: str) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.path(prefix), ignore_errors=True)
+    def delete_prefix(self, *prefixes: str) -> None:
+        """Remove the folders."""
+        for prefix in prefixes:
+            shutil.rmtree(self.path(prefix), ignore_errors=True)
 
     def share(self, prefix: str, name: str) -> None:
         """Do nothing: whoever has the folder has it."""

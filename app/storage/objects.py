@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import structlog
 
 from app.filenames import disposition, media_type
-from app.storage.bucket import BRIEF, HASTY, Bucket, Manner
+from app.storage.bucket import BRIEF, Bucket, Manner
 from app.storage.cache import FileCache, Writer
 from app.storage.face import Storage, StorageUnavailable
 from app.store_address import Place
@@ -24,6 +24,8 @@ from app.store_address import Place
 log = structlog.get_logger()
 
 DELETED_AT_ONCE = 1000
+MAX_TOLD = 10
+"""Of prefixes in a line of the log."""
 
 
 class ObjectStorage(Storage):
@@ -36,7 +38,7 @@ class ObjectStorage(Storage):
         root: Path,
         place: Place,
         cache_bytes: int,
-        manner: Manner = HASTY,
+        manner: Manner,
         spare_bytes: int = 0,
         signing: tuple[str | None, float] | None = None,
     ) -> None:
@@ -102,16 +104,21 @@ class ObjectStorage(Storage):
             newest = max(self._changes(prefix), default=datetime.now(UTC))
         return (datetime.now(UTC) - newest).total_seconds()
 
-    def delete_prefix(self, prefix: str) -> None:
-        """Remove what is here, then what is in the store."""
-        shutil.rmtree(self.path(prefix), ignore_errors=True)
-        self._cache.delete_prefix(prefix)
+    def delete_prefix(self, *prefixes: str) -> None:
+        """Remove what is here, then what is in the store; where that is away, it is asked once for all of them."""
+        for prefix in prefixes:
+            shutil.rmtree(self.path(prefix), ignore_errors=True)
+            self._cache.delete_prefix(prefix)
         try:
-            keys = [key for key, _ in self._bucket.keys(prefix)]
-            for start in range(0, len(keys), DELETED_AT_ONCE):
-                self._bucket.delete(keys[start : start + DELETED_AT_ONCE])
+            for prefix in prefixes:
+                self._delete(prefix)
         except StorageUnavailable as error:
-            log.warning("storage.not_removed", prefix=prefix, error=error.told)
+            log.warning("storage.not_removed", prefixes=prefixes[:MAX_TOLD], count=len(prefixes), error=error.told)
+
+    def _delete(self, prefix: str) -> None:
+        keys = [key for key, _ in self._bucket.keys(prefix)]
+        for start in range(0, len(keys), DELETED_AT_ONCE):
+            self._bucket.delete(keys[start : start + DELETED_AT_ONCE])
 
     def share(self, prefix: str, name: str) -> None:
         """Send it, in the place of those that were shared before; it stays where it is too."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import httpx2
 import pytest
-from buckets import KEY_ID, SECRET, Bucket
+from buckets import KEY_ID, SECRET, Bucket, make_bucket
 from gate import Gate
 from service import CSV, Api, api
 from serving import served
@@ -26,14 +30,7 @@ NAME = 'odd "näme"\\ 100%;.bin'
 AWAY = "the object store does not answer; try again in a moment"
 
 
-@pytest.fixture
-def service(tmp_path: Path, bucket: Bucket, gate: Gate) -> Iterator[Api]:
-    with api(tmp_path / "home", **bucket.behind(gate.url).settings) as client:
-        yield Api(client, tmp_path / "home")
-
-
-@pytest.fixture
-def job(service: Api) -> dict:
+def made(service: Api) -> dict:
     """A job that has chosen rows and made files."""
     job = service.submit(compare=[])
     service.choose(job)
@@ -44,6 +41,72 @@ def job(service: Api) -> dict:
 
 def stored(bucket: Bucket, prefix: str) -> list[str]:
     return [key for key in bucket.keys() if key.startswith(f"{prefix}/")]
+
+
+@pytest.fixture
+def service(tmp_path: Path, bucket: Bucket, gate: Gate) -> Iterator[Api]:
+    with api(tmp_path / "home", **bucket.behind(gate.url).settings, storage_patience_seconds=0.3) as client:
+        yield Api(client, tmp_path / "home")
+
+
+class Kept(NamedTuple):
+    """A job that nothing is done to but looking."""
+
+    home: Path
+    bucket: Bucket
+    job: dict
+
+    @contextmanager
+    def served(self, **settings: object) -> Iterator[Api]:
+        with api(self.home, **self.bucket.settings, **settings) as client:
+            yield Api(client, self.home)
+
+
+@pytest.fixture(scope="module")
+def kept(store_server: str, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    found = Kept(tmp_path_factory.mktemp("kept") / "home", make_bucket(store_server), {})
+    with found.served() as service:
+        return found._replace(job=made(service))
+
+
+def test_what_is_looked_at_and_downloaded_is_what_was_made(kept: Kept):
+    """By a process that has nothing of it on its disk."""
+    shutil.rmtree(kept.home / "storage")
+    with kept.served() as service:
+        look_at_rows(service, kept.job)
+        download_a_file(service, kept.job)
+        download_a_folder(service, kept.job)
+        for kind in ("json", "csv", "jsonl", "parquet"):
+            answer = service.client.get(f"/v1/jobs/{kept.job['id']}/selection?format={kind}")
+            assert (answer.status_code, len(answer.content) > 100) == (200, True)
+
+
+def look_at_rows(service: Api, job: dict) -> None:
+    rows = service.client.get(f"/v1/jobs/{job['id']}/rows").json()
+    assert [(each["dataset"], each["row"]) for each in rows["items"]] == [("other", row) for row in (4, 3, 2, 1, 0)]
+    assert rows["items"][0]["text_a"] == "other number 4"
+    dataset = service.client.get("/v1/datasets").json()["items"][0]["id"]
+    looks = [f"jobs/{job['id']}/{path}" for path in ("scores", "rows/below", f"overlap/{job['id']}")]
+    looks += [f"datasets/{dataset}/{path}" for path in ("shape", "rows/3")]
+    assert {path: service.client.get(f"/v1/{path}").status_code for path in looks} == dict.fromkeys(looks, 200)
+
+
+def download_a_file(service: Api, job: dict) -> None:
+    url = f"/v1/jobs/{job['id']}/artifacts/model/a.bin"
+    whole = service.client.get(url, follow_redirects=False)
+    assert (whole.status_code, whole.content, whole.headers["ETag"]) == (200, CONTENT, f'"{SHA256}"')
+    part = service.client.get(url, headers={"Range": "bytes=1000-1999", "If-Range": f'"{SHA256}"'})
+    assert (part.status_code, part.content) == (206, CONTENT[1000:2000])
+    several = service.client.get(url, headers={"Range": "bytes=0-1,-2"})
+    assert (several.status_code, several.content.count(b"Content-Range")) == (206, 2)
+    assert service.client.get(url, headers={"If-None-Match": f'"{SHA256}"'}).status_code == 304
+    assert service.client.head(url).headers["Content-Length"] == str(len(CONTENT))
+
+
+def download_a_folder(service: Api, job: dict) -> None:
+    whole = service.client.get(f"/v1/jobs/{job['id']}/artifacts/model")
+    rest = service.client.get(f"/v1/jobs/{job['id']}/artifacts/model", headers={"Range": "bytes=700-"})
+    assert (whole.headers["Content-Type"], rest.content) == ("application/x-tar", whole.content[700:])
 
 
 def test_a_dataset_is_in_the_bucket_and_nothing_of_it_lies_where_uploads_come_in(service: Api, bucket: Bucket):
@@ -66,62 +129,26 @@ def test_an_upload_in_parts_is_put_together_here_and_then_sent(service: Api, buc
     assert list((service.home / "storage" / "uploads").iterdir()) == []
 
 
-def test_rows_scores_and_shapes_are_read_through_the_cache(service: Api, job: dict):
-    rows = service.client.get(f"/v1/jobs/{job['id']}/rows").json()
-    assert [(each["dataset"], each["row"]) for each in rows["items"]] == [("other", row) for row in (4, 3, 2, 1, 0)]
-    assert rows["items"][0]["text_a"] == "other number 4"
-    for path in ("scores", "rows/below", f"overlap/{job['id']}"):
-        assert service.client.get(f"/v1/jobs/{job['id']}/{path}").status_code == 200
-    dataset = service.client.get("/v1/datasets").json()["items"][0]["id"]
-    assert service.client.get(f"/v1/datasets/{dataset}/shape").status_code == 200
-    assert service.client.get(f"/v1/datasets/{dataset}/rows/3").status_code == 200
-
-
-@pytest.mark.parametrize("kind", ["json", "csv", "jsonl", "parquet"])
-def test_a_selection_is_streamed(service: Api, job: dict, kind: str):
-    answer = service.client.get(f"/v1/jobs/{job['id']}/selection?format={kind}")
-    assert (answer.status_code, len(answer.content) > 100) == (200, True)
-
-
-def test_a_file_is_downloaded_whole_in_parts_and_not_again(service: Api, job: dict):
-    url = f"/v1/jobs/{job['id']}/artifacts/model/a.bin"
-    whole = service.client.get(url)
-    assert (whole.content, whole.headers["ETag"]) == (CONTENT, f'"{SHA256}"')
-    part = service.client.get(url, headers={"Range": "bytes=1000-1999", "If-Range": f'"{SHA256}"'})
-    assert (part.status_code, part.content) == (206, CONTENT[1000:2000])
-    several = service.client.get(url, headers={"Range": "bytes=0-1,-2"})
-    assert (several.status_code, several.content.count(b"Content-Range")) == (206, 2)
-    assert service.client.get(url, headers={"If-None-Match": f'"{SHA256}"'}).status_code == 304
-    assert service.client.head(url).headers["Content-Length"] == str(len(CONTENT))
-
-
-def test_a_folder_is_a_tar_that_nobody_ever_wrote(service: Api, job: dict, tmp_path: Path):
-    whole = service.client.get(f"/v1/jobs/{job['id']}/artifacts/model")
-    rest = service.client.get(f"/v1/jobs/{job['id']}/artifacts/model", headers={"Range": "bytes=700-"})
-    assert rest.content == whole.content[700:]
-    assert whole.headers["Content-Type"] == "application/x-tar"
-
-
-def test_what_was_deleted_is_in_the_bucket_no_more(service: Api, job: dict, bucket: Bucket):
+def test_what_was_deleted_is_in_the_bucket_no_more(service: Api, bucket: Bucket):
+    job = made(service)
     service.end(job)
-    receipt = service.client.delete(f"/v1/jobs/{job['id']}").json()
-    assert (receipt["files"], stored(bucket, "steps")) == (6, [])
+    files = len(stored(bucket, "steps"))
+    assert (service.client.delete(f"/v1/jobs/{job['id']}").json()["files"], stored(bucket, "steps")) == (files, [])
     for dataset in service.client.get("/v1/datasets").json()["items"]:
-        told = service.client.delete(f"/v1/datasets/{dataset['id']}").json()
-        assert told["bytes"] > 0
+        assert service.client.delete(f"/v1/datasets/{dataset['id']}").json()["bytes"] > 0
     assert bucket.keys() == []
 
 
-def test_a_job_is_deleted_while_the_store_is_away_and_its_files_go_later(
-    service: Api, job: dict, bucket: Bucket, gate: Gate
-):
+def test_a_job_is_deleted_while_the_store_is_away_and_its_files_go_later(service: Api, bucket: Bucket, gate: Gate):
+    job = service.plain_job()
+    service.finish(job, "discriminator", {"model/a.bin": CONTENT})
     service.end(job)
     gate.shut()
     assert service.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
     gate.open()
-    assert len(stored(bucket, "steps")) == 6
-    removed = remove_orphans(service.parts.database, service.parts.storage, older_than_seconds=-60)
-    assert (len(removed), stored(bucket, "steps"), len(stored(bucket, "datasets"))) == (2, [], 2)
+    assert len(stored(bucket, "steps")) == 1
+    (removed,) = remove_orphans(service.parts.database, service.parts.storage, older_than_seconds=-60)
+    assert (removed.startswith("steps/"), bucket.keys()) == (True, [])
 
 
 def test_a_file_that_no_row_names_goes_after_an_hour_and_not_before(service: Api, bucket: Bucket):
@@ -135,11 +162,12 @@ def test_a_file_that_no_row_names_goes_after_an_hour_and_not_before(service: Api
     assert stored(bucket, "datasets")[0].startswith(f"datasets/{kept}/")
 
 
-def test_while_the_store_is_away_each_answer_says_so_and_when_to_come_again(service: Api, job: dict, gate: Gate):
+def test_while_the_store_is_away_each_answer_says_so_and_when_to_come_again(service: Api, gate: Gate):
+    job = made(service)
     gate.shut()
-    url = f"/v1/jobs/{job['id']}"
-    (service.home / "storage" / "cache").rename(service.home / "nothing is cached")
-    (service.home / "storage" / "cache" / ".fetching").mkdir(parents=True)
+    url, cache = f"/v1/jobs/{job['id']}", service.home / "storage" / "cache"
+    for path in ("steps", "datasets"):
+        shutil.rmtree(cache / path)
     with capture_logs() as lines:
         answers = [
             service.client.post("/v1/datasets", content=CSV),
@@ -173,26 +201,21 @@ def test_an_upload_in_parts_that_could_not_be_sent_is_gone_on_with(service: Api,
     assert (answer.status_code, "fastmtl-dataset" in answer.headers) == (204, True)
 
 
-class TestPresigned:
-    """Downloads that the store itself serves."""
-
-    @pytest.fixture
-    def service(self, tmp_path: Path, bucket: Bucket) -> Iterator[Api]:
-        with api(tmp_path / "home", **bucket.settings, storage_presigned_seconds=60) as client:
-            yield Api(client, tmp_path / "home")
-
-    def test_a_file_is_at_an_address_that_needs_no_key(self, service: Api, job: dict, bucket: Bucket):
-        url = f"/v1/jobs/{job['id']}/artifacts/model/{NAME.replace('%', '%25').replace(';', '%3B')}"
+def test_a_presigned_file_is_at_an_address_that_needs_no_key(kept: Kept):
+    url = f"/v1/jobs/{kept.job['id']}/artifacts/model/{quote(NAME)}"
+    with kept.served(storage_presigned_seconds=60) as service:
         answer = service.client.get(url, follow_redirects=False)
-        assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
-        assert answer.headers["Location"].startswith(f"{bucket.endpoint}/{bucket.name}/fastmtl/steps/")
-        file = httpx2.get(answer.headers["Location"])
-        assert (file.content, file.headers["Content-Type"]) == (b"odd", "application/octet-stream")
-        assert file.headers["Content-Disposition"] == answer.headers["Content-Disposition"]
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
+    assert answer.headers["Location"].startswith(f"{kept.bucket.endpoint}/{kept.bucket.name}/fastmtl/steps/")
+    file = httpx2.get(answer.headers["Location"])
+    assert (file.content, file.headers["Content-Type"]) == (b"odd", "application/octet-stream")
+    assert file.headers["Content-Disposition"] == answer.headers["Content-Disposition"]
 
-    def test_what_the_client_has_and_what_is_no_file_of_the_store_is_answered_here(self, service: Api, job: dict):
-        url = f"/v1/jobs/{job['id']}"
-        known = {"If-None-Match": f'"{SHA256}"'}
+
+def test_what_the_client_has_and_what_is_no_file_of_the_store_is_answered_here(kept: Kept):
+    url = f"/v1/jobs/{kept.job['id']}"
+    known = {"If-None-Match": f'"{SHA256}"'}
+    with kept.served(storage_presigned_seconds=60) as service:
         asked = [
             service.client.get(f"{url}/artifacts/model/a.bin", headers=known, follow_redirects=False),
             service.client.head(f"{url}/artifacts/model/a.bin", follow_redirects=False),
@@ -200,21 +223,15 @@ class TestPresigned:
             service.client.get(f"{url}/artifacts/SHA256SUMS", follow_redirects=False),
             service.client.get(f"{url}/selection", follow_redirects=False),
         ]
-        assert [each.status_code for each in asked] == [304, 200, 200, 200, 200]
-
-    def test_the_python_client_goes_there_checks_the_digest_and_shows_no_key(
-        self, service: Api, job: dict, tmp_path: Path
-    ):
-        with served(service.client.app) as url, Client(url, service.key) as client:
-            target = client.job(job["id"]).download("model/a.bin", tmp_path / "whole.bin")
-            assert target.read_bytes() == CONTENT
-            begun = tmp_path / f".rest.bin.{SHA256}.part"
-            begun.write_bytes(CONTENT[:5000])
-            assert client.job(job["id"]).download("model/a.bin", tmp_path / "rest.bin").read_bytes() == CONTENT
-            begun.with_name(f".other.bin.{'0' * 64}.part").write_bytes(b"of another file")
-            assert client.job(job["id"]).download("model/a.bin", tmp_path / "other.bin").read_bytes() == CONTENT
+    assert [each.status_code for each in asked] == [304, 200, 200, 200, 200]
 
 
-def test_without_the_setting_no_download_leads_elsewhere(service: Api, job: dict):
-    answer = service.client.get(f"/v1/jobs/{job['id']}/artifacts/model/a.bin", follow_redirects=False)
-    assert (answer.status_code, answer.content) == (200, CONTENT)
+def test_the_python_client_goes_there_checks_the_digest_and_goes_on_where_it_was(kept: Kept, tmp_path: Path):
+    of_the_same, of_another = tmp_path / f".rest.bin.{SHA256}.part", tmp_path / f".other.bin.{'0' * 64}.part"
+    of_the_same.write_bytes(CONTENT[:5000]), of_another.write_bytes(b"something else")
+    with kept.served(storage_presigned_seconds=60) as service, served(service.client.app) as url:
+        with Client(url, service.key) as client:
+            job = client.job(kept.job["id"])
+            found = [job.download("model/a.bin", tmp_path / f"{name}.bin") for name in ("whole", "rest", "other")]
+    assert [path.read_bytes() for path in found] == [CONTENT] * 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.bin", "rest.bin", "whole.bin"]

@@ -7,13 +7,10 @@ from pathlib import Path
 
 from buckets import Bucket
 
-from app.storage import Manner, ObjectStorage, Storage
-
-SOON = Manner(0.0, 4.0)
-"""Nothing is tried twice."""
+from app.storage import BRIEF, Manner, ObjectStorage, Storage
 
 
-def object_store(root: Path, bucket: Bucket, cache_bytes: int = 2**30, manner: Manner = SOON) -> ObjectStorage:
+def object_store(root: Path, bucket: Bucket, cache_bytes: int = 2**30, manner: Manner = BRIEF) -> ObjectStorage:
     """Return one that works in a folder."""
     return ObjectStorage(root, bucket.place, cache_bytes, manner)
 

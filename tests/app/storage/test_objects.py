@@ -16,16 +16,16 @@ from gate import Gate
 from stores import content, object_store, put
 from structlog.testing import capture_logs
 
-from app.storage import Manner, ObjectStorage, StorageUnavailable
+from app.storage import BRIEF, Manner, ObjectStorage, StorageUnavailable
 
 MIB = 2**20
 STREAM = """
 import hashlib, json, os, resource, sys
 from pathlib import Path
-from app.storage import HASTY, ObjectStorage
+from app.storage import BRIEF, ObjectStorage
 from app.store_address import Place
 root, mib, endpoint, bucket = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5]
-storage = ObjectStorage(root, Place(bucket, "", endpoint, None), 2**32, HASTY)
+storage = ObjectStorage(root, Place(bucket, "", endpoint, None), 2**32, BRIEF)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 storage.try_out()
 with storage.incoming() as folder:
@@ -37,7 +37,7 @@ with storage.incoming() as folder:
     before = peak()
     storage.put(folder / "large", "datasets/large", digest.hexdigest())
 put = peak()
-other = ObjectStorage(root.with_name("other"), Place(bucket, "", endpoint, None), 2**32, HASTY)
+other = ObjectStorage(root.with_name("other"), Place(bucket, "", endpoint, None), 2**32, BRIEF)
 with other.local("datasets/large", digest.hexdigest()) as path:
     print(json.dumps({"size": path.stat().st_size, "growth": [put - before, peak() - put]}))
 """
@@ -139,7 +139,7 @@ def test_the_newest_checkpoint_takes_the_place_of_the_one_before(storage: Object
 
 
 def test_a_presigned_address_serves_the_file_with_its_name_and_type(bucket: Bucket, tmp_path: Path):
-    storage = ObjectStorage(tmp_path, bucket.place, 2**20, signing=(None, 60))
+    storage = ObjectStorage(tmp_path, bucket.place, 2**20, BRIEF, signing=(None, 60))
     put(storage, "steps/x/1/über.parquet")
     url = storage.signed("steps/x/1/über.parquet")
     answer = httpx2.get(url)
@@ -150,7 +150,7 @@ def test_a_presigned_address_serves_the_file_with_its_name_and_type(bucket: Buck
 
 
 def test_addresses_are_signed_for_where_clients_reach_the_store(bucket: Bucket, tmp_path: Path):
-    storage = ObjectStorage(tmp_path, bucket.place, 2**20, signing=("https://files.example.org", 60))
+    storage = ObjectStorage(tmp_path, bucket.place, 2**20, BRIEF, signing=("https://files.example.org", 60))
     assert storage.signed("a").startswith(f"https://files.example.org/{bucket.name}/fastmtl/a?X-Amz-Algorithm=")
 
 
