@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import obstore
@@ -23,12 +23,10 @@ from obstore.store import S3Store
 from app.storage.face import StorageUnavailable, cut_short
 from app.store_address import Place
 
-if TYPE_CHECKING:
-    from obstore import Attributes
-    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
-
 PART_BYTES = 8 * 2**20
-"""Of an upload in parts, and of a file read piece by piece: a slow client holds no connection to the store."""
+"""Of an upload."""
+READ_BYTES = 4 * 2**20
+"""Asked for at once: a slow client holds no connection to the store, and no more than this in memory."""
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000
 """S3 takes no more of one file."""
@@ -78,32 +76,27 @@ class Bucket:
 
     def __init__(self, place: Place, patience_seconds: float, request_seconds: float) -> None:
         self._place = place
-        retry: RetryConfig = {
-            "max_retries": 100 if patience_seconds else 0,
-            "retry_timeout": timedelta(seconds=patience_seconds),
-            "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
-        }
-        client: ClientConfig = {
-            "timeout": timedelta(seconds=request_seconds),
-            "connect_timeout": timedelta(seconds=min(5.0, request_seconds)),
-            "allow_http": urlsplit(place.endpoint or "").scheme == "http",
-        }
-        config: S3Config = {"checksum_algorithm": "SHA256"}
-        if place.endpoint:
-            config["endpoint"] = place.endpoint
-        if place.region:
-            config["region"] = place.region
-        profile = self._profile()
+        named = {"endpoint": place.endpoint, "region": place.region}
+        # Any: the types that obstore gives these cannot be imported when it runs.
+        config: Any = {"checksum_algorithm": "SHA256", **{name: value for name, value in named.items() if value}}
         self._store = S3Store(
             place.bucket,
             prefix=place.prefix or None,
             config=config,
-            client_options=client,
-            retry_config=retry,
-            credential_provider=profile,
+            client_options={
+                "timeout": timedelta(seconds=request_seconds),
+                "connect_timeout": timedelta(seconds=min(5.0, request_seconds)),
+                "allow_http": urlsplit(place.endpoint or "").scheme == "http",
+            },
+            retry_config={
+                "max_retries": 100 if patience_seconds else 0,
+                "retry_timeout": timedelta(seconds=patience_seconds),
+                "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
+            },
+            credential_provider=self._profile(),
         )
 
-    def put(self, source: Path, key: str, attributes: Attributes) -> None:
+    def put(self, source: Path, key: str, attributes: dict[str, str]) -> None:
         """Send a file in parts, each with its SHA-256, which the store checks; it is there when all are."""
         part_bytes = max(PART_BYTES, -(-source.stat().st_size // (MOST_PARTS - 1)))
         with self._asking():
@@ -124,7 +117,7 @@ class Bucket:
     def read(self, key: str, start: int, stop: int) -> Iterator[bytes]:
         """Yield a part of a file, some MiB at a time. Raises FileNotFoundError, OSError where it is shorter."""
         while start < stop:
-            end = min(stop, start + PART_BYTES)
+            end = min(stop, start + READ_BYTES)
             with self._asking():
                 chunk = bytes(obstore.get_range(self._store, key, start=start, end=end))
             if len(chunk) < end - start:
@@ -201,6 +194,15 @@ class Bucket:
             raise self.unavailable(_told(error)) from None
 
 
+class _Credential(TypedDict):
+    """What obstore wants to be given."""
+
+    access_key_id: str
+    secret_access_key: str
+    token: str | None
+    expires_at: datetime | None
+
+
 class _Profile:
     """Credentials in a file as AWS's own programs write it: [default], aws_access_key_id, aws_secret_access_key."""
 
@@ -208,7 +210,7 @@ class _Profile:
         self._path = path
         self._name = os.environ.get("AWS_PROFILE", "default")
 
-    def __call__(self) -> S3Credential:
+    def __call__(self) -> _Credential:
         """Read the file."""
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(self._path.read_text())

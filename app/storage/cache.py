@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +27,10 @@ log = structlog.get_logger()
 
 FETCHING = ".fetching"
 
-Fetch = Callable[["Writer"], None]
-"""Writes a file's content."""
+Fetch = Callable[["Writer", int], None]
+"""Writes a file's content of so many bytes."""
+RECOUNT_SECONDS = 10.0
+"""How long a process relies on the room that it last counted, less what it has put there itself."""
 
 
 class Writer(Protocol):
@@ -49,6 +52,8 @@ class FileCache:
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._room = 0
+        self._counted_at = -RECOUNT_SECONDS
         (root / FETCHING).mkdir(parents=True, exist_ok=True)
 
     def link(self, key: str, sha256: str, size: Callable[[], int], fetch: Fetch, target: Path) -> None:
@@ -73,8 +78,12 @@ class FileCache:
             return
 
     def add(self, source: Path, key: str) -> None:
-        """Move a file that the store has now to its key, as the newest of all."""
-        self._make_room(source.stat().st_size)
+        """Move a file that the store has now to its key, as the newest of all; one beyond the bound is removed."""
+        size = source.stat().st_size
+        if size > self._max_bytes:
+            source.unlink()
+            return
+        self._make_room(size)
         self._keep(source, key)
 
     def delete_prefix(self, prefix: str) -> None:
@@ -105,7 +114,7 @@ class FileCache:
         with partial.open("r+b") as file:
             file.truncate(size)  # so that it counts while it comes
             writer = _Digesting(file)
-            fetch(writer)
+            fetch(writer, size)
             file.truncate()
         if writer.digest.hexdigest() != sha256:
             raise OSError(errno.EIO, "a stored file is not what it was when it was stored: its SHA-256 is another")
@@ -128,15 +137,19 @@ class FileCache:
 
         What is in use stays, also where it alone is more than the bound: a step needs its files.
         """
+        if more_bytes <= self._room and time.monotonic() - self._counted_at < RECOUNT_SECONDS:
+            self._room -= more_bytes
+            return
         self._remove_given_up()
         kept = sorted(self._all())
         over = sum(each.bytes for each in kept) + more_bytes - self._max_bytes
         for each in kept:
             if over <= 0:
-                return
+                break
             if each.path.parent.name != FETCHING and _remove_unused(each.path):
                 over -= each.bytes
                 self._remove_empty(each.path.parent)
+        self._room, self._counted_at = max(0, -over), time.monotonic()
         if over > 0:
             log.warning("storage.cache_over", bytes_over=over, bound=self._max_bytes)
 

@@ -85,8 +85,8 @@ class ObjectStorage(Storage):
             self.check_room(found)
             return found
 
-        def fetch(file: Writer) -> None:
-            for chunk in self._bucket.read(key, 0, size()):
+        def fetch(file: Writer, length: int) -> None:
+            for chunk in self._bucket.read(key, 0, length):
                 file.write(chunk)
 
         self._cache.link(key, sha256, size, fetch, target)

@@ -17,7 +17,7 @@ from buckets import KEY_ID, SECRET
 from buckets import Bucket as MadeBucket
 
 from app.storage import BRIEF, StorageUnavailable
-from app.storage.bucket import PART_BYTES, Bucket
+from app.storage.bucket import PART_BYTES, READ_BYTES, Bucket
 from app.store_address import Place
 
 REFUSAL = f"""<?xml version="1.0" encoding="UTF-8"?><Error><Code>SignatureDoesNotMatch</Code>
@@ -116,6 +116,6 @@ def test_a_large_file_is_sent_in_parts_and_read_in_parts(bucket: MadeBucket, tmp
     used = Bucket(bucket.place, *BRIEF)
     used.put(tmp_path / "large", "large", {"Content-Type": "text/plain"})
     read = list(used.read("large", 5, len(content)))
-    assert (b"".join(read), max(map(len, read))) == (content[5:], PART_BYTES)
+    assert (b"".join(read), max(map(len, read))) == (content[5:], READ_BYTES)
     etag = httpx2.head(f"{bucket.endpoint}/{bucket.name}/fastmtl/large").headers["ETag"]
     assert re.fullmatch(r'"[0-9a-f]{32}-3"', etag)  # S3's way to say that it came in three parts

@@ -27,7 +27,8 @@ class World:
     def use(self, key: str, content: bytes = CONTENT, digest: str | None = None, hold: Callable = lambda: None) -> Path:
         """Link to a file; what the store sends is `content`."""
 
-        def fetch(file: Writer) -> None:
+        def fetch(file: Writer, length: int) -> None:
+            assert length == 10
             self.fetched.append(key)
             hold()
             file.write(content[:4]), file.write(content[4:])
@@ -95,6 +96,12 @@ def test_a_file_that_was_sent_is_kept_without_being_fetched(world: World, tmp_pa
     world.cache.add(tmp_path / "made", "steps/x/made")
     assert (world.use("steps/x/made").read_bytes(), world.fetched) == (CONTENT, ["c", "b", "a"])
     assert world.kept() == ["b", "c", "steps/x/made"]
+
+
+def test_a_file_beyond_the_bound_is_not_kept_unless_it_is_used(world: World, tmp_path: Path):
+    (tmp_path / "made").write_bytes(b"x" * 31)
+    world.cache.add(tmp_path / "made", "steps/x/made")
+    assert (world.kept(), (tmp_path / "made").exists()) == ([], False)
 
 
 def test_folders_that_are_empty_go_too(world: World):
