@@ -97,17 +97,26 @@ class Bucket:
         )
 
     def put(self, source: Path, key: str, attributes: dict[str, str]) -> None:
-        """Send a file in parts, each with its SHA-256, which the store checks; it is there when all are."""
+        """Send a file in parts, each with its SHA-256, which the store checks; it is there when all are.
+
+        Raises StorageUnavailable, FileNotFoundError where the source is gone.
+        """
         part_bytes = max(PART_BYTES, -(-source.stat().st_size // (MOST_PARTS - 1)))
-        with self._asking():
-            obstore.put(
-                self._store,
-                key,
-                source,
-                attributes=attributes,
-                chunk_size=part_bytes,
-                max_concurrency=PARTS_AT_ONCE,
-            )
+        try:
+            with self._asking():
+                obstore.put(
+                    self._store,
+                    key,
+                    source,
+                    attributes=attributes,
+                    chunk_size=part_bytes,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+        except FileNotFoundError:
+            if not source.exists():
+                raise
+            # The store may have put the parts together after all, and not have said so in time.
+            raise self.unavailable(f"{ANSWERS} NoSuchUpload") from None
 
     def write(self, key: str, content: bytes) -> None:
         """Send a few bytes."""

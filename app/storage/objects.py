@@ -24,6 +24,7 @@ from app.store_address import Place
 log = structlog.get_logger()
 
 DELETED_AT_ONCE = 1000
+SEND_SECONDS = 120.0
 MAX_TOLD = 10
 """Of prefixes in a line of the log."""
 
@@ -46,6 +47,8 @@ class ObjectStorage(Storage):
         super().__init__(root, spare_bytes)
         self._bucket = Bucket(place, *manner)
         self._once = Bucket(place, *BRIEF)
+        # A store takes its time to put the parts of a large file together.
+        self._sender = Bucket(place, manner.patience_seconds, max(SEND_SECONDS, manner.request_seconds))
         self._cache = FileCache(self._root / "cache", cache_bytes)
         self._signing = signing
         public = place._replace(endpoint=signing[0]) if signing and signing[0] else place
@@ -54,7 +57,7 @@ class ObjectStorage(Storage):
     def put(self, source: Path, key: str, sha256: str) -> None:
         """Send it, and keep what was sent in the cache: whoever made it is likely to read it next."""
         size = source.stat().st_size
-        self._bucket.put(source, key, _attributes(key))
+        self._sender.put(source, key, _attributes(key))
         if self._bucket.size(key) != size:
             raise self._bucket.unavailable("the object store has not what was sent")
         self._cache.add(source, key)
@@ -124,7 +127,7 @@ class ObjectStorage(Storage):
         """Send it, in the place of those that were shared before; it stays where it is too."""
         before = [key for key, _ in self._bucket.keys(prefix)]
         own = f"{prefix}/{name}"
-        self._bucket.put(self.path(own), own, {})
+        self._sender.put(self.path(own), own, {})
         self._bucket.delete([key for key in before if key != own])
 
     def shared(self, prefix: str) -> list[str]:
