@@ -6,33 +6,32 @@ where it was cut.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-CHUNK_BYTES = 2**20
+from app.storage import Storage
+
 BLOCK = tarfile.BLOCKSIZE
 
 
-class Stored(NamedTuple):
-    """A whole file as a piece of a download."""
+class Whole(NamedTuple):
+    """A whole file of a store as a piece of a download."""
 
-    path: Path
+    storage: Storage
+    key: str
     bytes: int
 
 
-Piece = bytes | Stored
+Piece = bytes | Whole
 
 
 class Member(NamedTuple):
     """A file of the archive."""
 
     name: str
-    path: Path
-    bytes: int
+    file: Whole
     sha256: str
 
 
@@ -41,8 +40,8 @@ def tar(members: Sequence[Member]) -> list[Piece]:
     pieces: list[Piece] = []
     for member in members:
         header = tarfile.TarInfo(member.name)
-        header.size, header.mode = member.bytes, 0o644
-        pieces += [header.tobuf(tarfile.PAX_FORMAT), Stored(member.path, member.bytes), b"\0" * (-member.bytes % BLOCK)]
+        header.size, header.mode = member.file.bytes, 0o644
+        pieces += [header.tobuf(tarfile.PAX_FORMAT), member.file, b"\0" * (-member.file.bytes % BLOCK)]
     return [*pieces, b"\0" * (2 * BLOCK)]
 
 
@@ -50,7 +49,7 @@ def tar_digest(members: Sequence[Member]) -> str:
     """Return what changes with the tar's bytes, hex; the files are not read for it."""
     digest = hashlib.sha256(b"tar 1")
     for member in members:
-        digest.update(f"\0{member.name}\0{member.bytes}\0{member.sha256}".encode())
+        digest.update(f"\0{member.name}\0{member.file.bytes}\0{member.sha256}".encode())
     return digest.hexdigest()
 
 
@@ -70,19 +69,8 @@ def read(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[bytes]:
         if isinstance(piece, bytes):
             yield piece[first:last]
         else:
-            yield from _read_file(piece.path, first, last)
+            yield from piece.storage.read(piece.key, first, last)
 
 
 def _length(piece: Piece) -> int:
     return len(piece) if isinstance(piece, bytes) else piece.bytes
-
-
-def _read_file(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        while start < stop:
-            chunk = file.read(min(CHUNK_BYTES, stop - start))
-            if not chunk:
-                raise OSError(errno.EIO, "a stored file is shorter than it was", str(path))
-            start += len(chunk)
-            yield chunk

@@ -62,9 +62,7 @@ def delete_job(database: Database, storage: Storage, jobs: Jobs, tenant_id: uuid
     receipt = jobs.delete(job_id)
     if receipt is None:
         raise Conflict(f"the job is {status}: cancel it first, then delete it")
-    for step_id in receipt.step_ids:
-        storage.delete_prefix(f"steps/{step_id}")
-        storage.delete_prefix(f"checkpoints/{step_id}")
+    storage.delete_prefix(*(f"{kind}/{step_id}" for step_id in receipt.step_ids for kind in ("steps", "checkpoints")))
     return JobReceipt(
         id=receipt.job_id,
         deleted_at=receipt.deleted_at,
@@ -77,7 +75,8 @@ def delete_job(database: Database, storage: Storage, jobs: Jobs, tenant_id: uuid
 
 
 def delete_dataset(database: Database, storage: Storage, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> DatasetReceipt:
-    """Remove a dataset that no job has. Raises NotFound, or Conflict naming the jobs."""
+    """Remove a dataset that no job has. Raises NotFound, Conflict naming the jobs, StorageUnavailable."""
+    stored_bytes = _stored_bytes(database, storage, tenant_id, dataset_id)
     with database.transaction() as session:
         dataset = session.get(Dataset, dataset_id, with_for_update=True)
         if dataset is None or dataset.tenant_id != tenant_id:
@@ -89,10 +88,17 @@ def delete_dataset(database: Database, storage: Storage, tenant_id: uuid.UUID, d
         # Else its upload in parts would stand there as one that is not a dataset yet, and count.
         session.execute(delete(PartialUpload).where(PartialUpload.dataset_id == dataset_id))
         session.execute(delete(Dataset).where(Dataset.id == dataset_id))
-    path = storage.path(dataset.storage_key)
-    stored_bytes = path.stat().st_size if path.exists() else 0
     storage.delete_prefix(f"datasets/{dataset_id}")
     return DatasetReceipt(id=dataset_id, deleted_at=now(), rows=dataset.rows, bytes=stored_bytes)
+
+
+def _stored_bytes(database: Database, storage: Storage, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> int:
+    """Return the size of a dataset's file, asked for outside of any transaction: a store may take its time."""
+    with database.reading() as session:
+        dataset = session.get(Dataset, dataset_id)
+    if dataset is None or dataset.tenant_id != tenant_id:
+        return 0
+    return storage.size(dataset.storage_key) or 0
 
 
 def _move(

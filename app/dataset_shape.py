@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +13,34 @@ from app.errors import NotFound
 from app.job_files import Member, texts_of
 from app.schemas_datasets import DatasetOut
 from app.schemas_looks import Bars, DatasetRow, DatasetShape
+from app.storage import Stored
 from fastmtl.datasets import Dataset
 
 BARS = 24
 
 
-def shape_of(described: DatasetOut, path: Path) -> DatasetShape:
+def shape_of(described: DatasetOut, file: Stored) -> DatasetShape:
     """Return the histograms of a dataset; the last bar of the lengths holds the longer rows too."""
     lengths = _length_edges(described)
     labels = np.linspace(*described.label_range, BARS + 1) if described.label_range else None
     counted = np.zeros(len(lengths) - 1, dtype=np.int64)
     labelled = np.zeros(BARS, dtype=np.int64)
-    dataset = Dataset.open(path)
-    for table in dataset.batches(0, dataset.rows):
-        counted += np.histogram(np.minimum(_characters(table), lengths[-1]), lengths)[0]
-        if labels is not None:
-            labelled += np.histogram(table["label"].to_numpy(), labels)[0]
+    with file.local() as path:
+        for table in Dataset.open(path).batches(0, described.rows):
+            counted += np.histogram(np.minimum(_characters(table), lengths[-1]), lengths)[0]
+            if labels is not None:
+                labelled += np.histogram(table["label"].to_numpy(), labels)[0]
     return DatasetShape(
         lengths=Bars(edges=lengths.tolist(), rows=counted.tolist()),
         labels=None if labels is None else Bars(edges=labels.tolist(), rows=labelled.tolist()),
     )
 
 
-def row_of(described: DatasetOut, path: Path, row: int) -> DatasetRow:
+def row_of(described: DatasetOut, file: Stored, row: int) -> DatasetRow:
     """Return what a row says. Raises NotFound where the dataset has no such row."""
     if row >= described.rows:
         raise NotFound(f"the dataset has {described.rows:,} rows, counted from 0, and no row {row:,}")
-    member = Member(described.name, described.id, described.rows, path)
+    member = Member(described.name, described.id, described.rows, file)
     return DatasetRow(row=row, **texts_of(member, [row])[row]._asdict())
 
 

@@ -26,7 +26,7 @@ from app.receive import Received, boundary_of, patiently, receive_form, receive_
 from app.schemas_datasets import DatasetOut, HubDataset
 from app.schemas_uploads import UploadOptions
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Storage, Stored
 from app.threads import in_thread
 from fastmtl.artifacts import sha256
 from fastmtl.datasets import FileFormat
@@ -137,13 +137,13 @@ class Datasets:
             raise NotFound(f"there is no dataset {dataset_id}")
         return found
 
-    def file_of(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> Path:
+    def file_of(self, tenant_id: uuid.UUID, dataset_id: uuid.UUID) -> Stored:
         """Return where a dataset's canonical file is. Raises NotFound."""
         with self._database.reading() as session:
             dataset = session.get(Dataset, dataset_id)
             if dataset is None or dataset.tenant_id != tenant_id:
                 raise NotFound(f"there is no dataset {dataset_id}")
-            return self._storage.path(dataset.storage_key)
+            return Stored(self._storage, dataset.storage_key, dataset.digest)
 
     def page(self, tenant_id: uuid.UUID, limit: int, cursor: str | None) -> Page[DatasetOut]:
         """Return some datasets, newest first."""
@@ -195,7 +195,7 @@ class Datasets:
         prefix = dataset.storage_key.rpartition("/")[0]
         self._storage.announce(canonical.parent, prefix)
         try:
-            self._storage.put(canonical, dataset.storage_key)
+            self._storage.put(canonical, dataset.storage_key, dataset.digest)
             with self._database.transaction() as session:
                 size, upload_id = dataset.source_bytes, origin.upload_id if origin else None
                 admit_upload(session, self._settings, dataset.tenant_id, size, dataset.rows, upload_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -31,21 +30,21 @@ def remove_orphans(database: Database, storage: Storage, older_than_seconds: flo
     removed = []
     for prefix, query in kept:
         column = query.selected_columns[0]
-        for ids in _chunks(storage.old_folders(prefix, older_than_seconds)):
+        for ids in _chunks(storage.folders(prefix)):
             with database.reading() as session:
                 known = set(session.scalars(query.where(column.in_(ids))))
-            for each in set(ids) - known:
-                storage.delete_prefix(f"{prefix}/{each}")
-                removed.append(f"{prefix}/{each}")
+            orphans = (f"{prefix}/{each}" for each in set(ids) - known)
+            removed += [each for each in orphans if storage.age_seconds(each) > older_than_seconds]
+    storage.delete_prefix(*removed)
     return sorted(removed)
 
 
-def _chunks(folders: Iterable[Path]) -> Iterator[list[uuid.UUID]]:
+def _chunks(names: Iterable[str]) -> Iterator[list[uuid.UUID]]:
     """Yield the ids that folders are named by; a folder with another name is not ours to judge."""
     ids = []
-    for folder in folders:
+    for name in names:
         try:
-            ids.append(uuid.UUID(folder.name))
+            ids.append(uuid.UUID(name))
         except ValueError:
             continue
         if len(ids) == CHUNK:

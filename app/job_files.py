@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy.typing as npt
 
 from app.db import Database
 from app.errors import Conflict, NotFound
-from app.models import Job, Role
-from app.storage import Storage
+from app.models import Job, JobDataset, Role
+from app.storage import Storage, Stored
 from app.views import artifacts_of
 from fastmtl.config import JobConfig
 from fastmtl.datasets import Dataset, TaskKind
@@ -30,7 +29,7 @@ class Member(NamedTuple):
     key: str
     dataset_id: uuid.UUID
     rows: int
-    path: Path
+    file: Stored
 
 
 class JobFiles(NamedTuple):
@@ -43,14 +42,13 @@ class JobFiles(NamedTuple):
     primary: Member
     auxiliary: dict[str, Member]
     """By key."""
-    selection: Path
-    scores: Path
-    scores_sha256: str
-    subset: Path
-    leaks: Path
-    explanations: Path | None
+    selection: Stored
+    scores: Stored
+    subset: Stored
+    leaks: Stored
+    explanations: Stored | None
     """None where there are none, or not yet."""
-    map: Path | None
+    map: Stored | None
     """Likewise."""
 
 
@@ -69,28 +67,24 @@ def job_files(database: Database, storage: Storage, tenant_id: uuid.UUID, job_id
         job = session.get_one(Job, job_id)
         if job.selection is None:
             raise Conflict(f"the job is {job.status} and has chosen no rows")
-        members = [
-            (each.role, Member(each.key, each.dataset_id, each.dataset.rows, storage.path(each.dataset.storage_key)))
-            for each in job.datasets
-        ]
+        members = [(each.role, _member(storage, each)) for each in job.datasets]
         digest, config = job.selection.digest, JobConfig.model_validate(job.config)
     missing = {"selection.parquet", "scores.parquet", "subset.parquet", "leaks.parquet"} - set(found)
     if missing:
         raise NotFound(f"the job has no {', '.join(sorted(missing))} any more")
-    paths = {name: storage.path(each.storage_key) for name, each in found.items()}
+    files = {name: Stored(storage, each.storage_key, each.sha256) for name, each in found.items()}
     return JobFiles(
         job_id=job_id,
         digest=digest,
         config=config,
         primary=next(member for role, member in members if role == Role.PRIMARY),
         auxiliary={member.key: member for role, member in members if role == Role.AUXILIARY},
-        selection=paths["selection.parquet"],
-        scores=paths["scores.parquet"],
-        scores_sha256=found["scores.parquet"].sha256,
-        subset=paths["subset.parquet"],
-        leaks=paths["leaks.parquet"],
-        explanations=paths.get("explanations.parquet"),
-        map=paths.get("map.parquet"),
+        selection=files["selection.parquet"],
+        scores=files["scores.parquet"],
+        subset=files["subset.parquet"],
+        leaks=files["leaks.parquet"],
+        explanations=files.get("explanations.parquet"),
+        map=files.get("map.parquet"),
     )
 
 
@@ -99,14 +93,21 @@ def texts_of(member: Member, rows: Sequence[int]) -> dict[int, Text]:
     if not rows:
         return {}
     wanted: Rows = np.unique(np.asarray(rows, dtype=np.int64))
-    dataset = Dataset.open(member.path)
-    text_a, text_b = dataset.texts(wanted)
+    with member.file.local() as path:
+        dataset = Dataset.open(path)
+        text_a, text_b = dataset.texts(wanted)
+        named = [_named(dataset, label) for label in dataset.labels(wanted).tolist()]
     second: Sequence[str | None] = text_b or [None] * len(text_a)
-    named = [_named(dataset, label) for label in dataset.labels(wanted).tolist()]
     return {
         row: Text(_short(a), b and _short(b), label)
         for row, a, b, label in zip(wanted.tolist(), text_a, second, named, strict=True)
     }
+
+
+def _member(storage: Storage, listed: JobDataset) -> Member:
+    dataset = listed.dataset
+    file = Stored(storage, dataset.storage_key, dataset.digest)  # the digest is the file's
+    return Member(listed.key, listed.dataset_id, dataset.rows, file)
 
 
 def _named(dataset: Dataset, label: float) -> str | float:

@@ -20,7 +20,8 @@ def map_of(files: JobFiles) -> MapOut:
         wanted = files.config.map_points
         told = f"the map of {wanted:,} points is not drawn yet" if wanted else "the job was asked for no map"
         raise Conflict(f"{told}: its config says map_points {wanted}")
-    table = pq.read_table(files.map)
+    with files.map.local() as path:
+        table = pq.read_table(path)
     datasets = [files.primary.key, *files.auxiliary]
     return MapOut(
         datasets=datasets,

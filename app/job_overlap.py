@@ -49,7 +49,8 @@ def overlap_of(ours: JobFiles, theirs: JobFiles) -> Overlap:
 
 def _keys(files: JobFiles, numbers: dict[uuid.UUID, int]) -> Keys:
     """Return an integer for every chosen row, the same for the same row; [K]."""
-    table = pq.read_table(files.selection, columns=["dataset", "row"], read_dictionary=["dataset"]).combine_chunks()
+    with files.selection.local() as path:
+        table = pq.read_table(path, columns=["dataset", "row"], read_dictionary=["dataset"]).combine_chunks()
     encoded = table["dataset"].chunk(0)
     of_key = np.array([numbers[files.auxiliary[key].dataset_id] for key in encoded.dictionary.to_pylist()])
     found: Keys = of_key[encoded.indices.to_numpy()] * MOST_ROWS + table["row"].to_numpy()

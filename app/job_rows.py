@@ -7,7 +7,6 @@ Letters: K chosen rows · m rows of a page.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from app.job_files import JobFiles, Member, Text, texts_of
 from app.schemas_looks import NearRow, RowOut, RowPage, RowsLeft, RowSort
+from app.storage import Stored
 from fastmtl.errors import InvalidConfig
 
 Positions = npt.NDArray[np.int64]
@@ -47,7 +47,8 @@ def page_of_chosen(files: JobFiles, asked: Asked) -> RowPage:
     if asked.sort == RowSort.PERCENTILE and files.explanations is None:
         raise InvalidConfig("sort", "the job has no explanations, so no percentile to sort by")
     columns = dict.fromkeys(["dataset", asked.sort.value])
-    table = pq.read_table(source, columns=list(columns), read_dictionary=["dataset"])
+    with source.local() as path:
+        table = pq.read_table(path, columns=list(columns), read_dictionary=["dataset"])
     places = _sorted_places(table, asked, _matching(files, table, asked))
     shown = _take(source, places[asked.offset : asked.offset + asked.limit])
     return RowPage(items=_explained(files, shown.to_pylist()), total=len(places), offset=asked.offset)
@@ -81,10 +82,10 @@ def _matching(files: JobFiles, table: pa.Table, asked: Asked) -> Positions:
     return np.flatnonzero(mask)
 
 
-def _holding(subset: Path, text: str, rows: int) -> npt.NDArray[np.bool_]:
+def _holding(subset: Stored, text: str, rows: int) -> npt.NDArray[np.bool_]:
     """Return which chosen rows hold a text, in order of rank; [K]."""
     mask = np.zeros(rows, dtype=np.bool_)
-    with pq.ParquetFile(subset) as file:
+    with subset.local() as path, pq.ParquetFile(path) as file:
         for batch in file.iter_batches(TEXTS_AT_ONCE, columns=["rank", "text_a", "text_b"]):
             held = [
                 pc.fill_null(pc.match_substring(batch[name], text, ignore_case=True), False)
@@ -112,9 +113,9 @@ def _sorted_places(table: pa.Table, asked: Asked, places: Positions) -> Position
     return places[order]
 
 
-def _take(path: Path, places: Positions) -> pa.Table:
+def _take(source: Stored, places: Positions) -> pa.Table:
     """Return the rows at these places of a file, in the order given, reading the row groups that they stand in."""
-    with pq.ParquetFile(path) as file:
+    with source.local() as path, pq.ParquetFile(path) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
         starts = np.cumsum([0, *sizes])
         groups = np.searchsorted(starts, places, side="right") - 1
@@ -138,11 +139,13 @@ class _Left(NamedTuple):
 
 def _best_left(files: JobFiles, key: str | None, count: int) -> _Left:
     """Return the best eligible rows that were not chosen. A row group is held at a time."""
-    leaks = pq.read_table(files.leaks, columns=["dataset", "row"])
+    with files.leaks.local() as path:
+        leaks = pq.read_table(path, columns=["dataset", "row"])
     seen_too = files.config.seen_rows == "include"
-    cut = pc.min(pq.read_table(files.selection, columns=["score"])["score"]).as_py()
+    with files.selection.local() as path:
+        cut = pc.min(pq.read_table(path, columns=["score"])["score"]).as_py()
     best, total, above_cut = None, 0, 0
-    with pq.ParquetFile(files.scores) as file:
+    with files.scores.local() as path, pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             left = table.filter(_eligible(table, leaks, key, seen_too)).select(["dataset", "row", "score"])

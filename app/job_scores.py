@@ -9,7 +9,8 @@ from fastmtl.report.distributions import distributions
 
 def distributions_of(files: JobFiles) -> Distributions:
     """Return how many rows of each dataset score how high, and how many of those were chosen."""
-    found = distributions(files.scores, list(files.auxiliary))
+    with files.scores.local() as path:
+        found = distributions(path, list(files.auxiliary))
     return Distributions(
         edges=found.edges,
         cut=found.cut,

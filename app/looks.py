@@ -27,6 +27,7 @@ from app import revisions
 from app.queue import celery_app
 from app.remote import address, is_here, key_at_hand
 from app.settings import Settings
+from app.storage import StorageUnavailable, try_store
 from fastmtl import encoders
 from fastmtl.client import KEY_VARIABLE, URL_VARIABLE
 from fastmtl.config import PACKAGED_ENCODER
@@ -103,7 +104,7 @@ def broker(settings: Settings) -> Finding:
 
 
 def storage(settings: Settings) -> Finding:
-    """Ask whether the home can be written to, and for room on its disk."""
+    """Ask whether the home can be written to, for room on its disk, and for the object store where there is one."""
     place = next(each for each in (settings.home.absolute(), *settings.home.absolute().parents) if each.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise Bad(f"{place} cannot be written to", "give this user the right to, or name another FASTMTL_HOME")
@@ -112,6 +113,12 @@ def storage(settings: Settings) -> Finding:
     if free < needed:
         fix = f"make room: with less than {needed / GIB:,.2f} GiB the service takes no uploads; delete old jobs"
         raise Bad(told, fix)
+    if settings.store is not None:
+        try:
+            try_store(settings.store)
+        except StorageUnavailable as error:
+            raise Bad(f"{error.told} ({error.filename})", error.hint) from error
+        told = f"{settings.store}; {told}"
     return Finding("storage", "ok", told)
 
 

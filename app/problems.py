@@ -16,7 +16,8 @@ from sqlalchemy.exc import InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.errors import MEDIA_TYPE, NO_ROOM, STATUS, ApiError, DiskFull, Json
+from app.errors import MEDIA_TYPE, NO_ROOM, STATUS, ApiError, Busy, DiskFull, Json
+from app.storage import StorageUnavailable
 from fastmtl.errors import FastMTLError, InvalidConfig, InvalidDataset, UnknownName, cut
 
 log = structlog.get_logger()
@@ -128,6 +129,9 @@ async def _os_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
     if error.errno in NO_ROOM:
         return problem(507, DiskFull.slug, DiskFull.title, "the disk is full; nothing was kept")
+    if isinstance(error, StorageUnavailable):
+        log.error("storage.failed", method=request.method, path=request.url.path, error=error.told)
+        return problem(503, Busy.slug, Busy.title, f"{error.told}; try again in a moment", headers={"Retry-After": "5"})
     return await _unexpected(request, error)
 
 

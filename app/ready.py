@@ -22,7 +22,7 @@ from app.probe import Probe
 from app.queue import celery_app, messages_folder
 from app.roll import Roll
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Storage, StorageUnavailable
 
 T = TypeVar("T")
 
@@ -122,6 +122,10 @@ class Readiness:
             raise NotWell("it cannot be written to") from error
         if read != PROBE:
             raise NotWell("what is written is not what is read")
+        try:
+            self._storage.try_out()
+        except StorageUnavailable as error:
+            raise NotWell(error.told) from error
 
     def _try_broker(self) -> None:
         if self._settings.broker_url is None:

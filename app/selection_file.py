@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.errors import NotAcceptable
+from app.storage import Storage
 from app.views import Chosen
 
 ROWS_AT_ONCE = 8_192
@@ -60,7 +60,7 @@ def negotiate(given: SelectionFormat | None, accept: str) -> SelectionFormat:
     raise NotAcceptable(f"a selection comes as {known}; ask for one in Accept, or with ?format=json|csv|jsonl|parquet")
 
 
-def download(chosen: Chosen, path: Path, wanted: SelectionFormat) -> Download:
+def download(chosen: Chosen, storage: Storage, wanted: SelectionFormat) -> Download:
     """Return the chosen rows in a format."""
     write = {
         SelectionFormat.JSON: _json,
@@ -68,7 +68,9 @@ def download(chosen: Chosen, path: Path, wanted: SelectionFormat) -> Download:
         SelectionFormat.JSONL: _jsonl,
         SelectionFormat.PARQUET: _parquet,
     }[wanted]
-    return Download(write(chosen, path), MEDIA_TYPES[wanted], f"selection-{chosen.job_id}.{wanted}")
+    with storage.local(chosen.storage_key, chosen.sha256) as path:
+        file = pq.ParquetFile(path)  # it stays open, and so can be read to its end
+    return Download(write(chosen, file), MEDIA_TYPES[wanted], f"selection-{chosen.job_id}.{wanted}")
 
 
 def cell(value: object) -> object:
@@ -89,8 +91,8 @@ def _by_preference(accept: str) -> list[str]:
     return [kind for quality, kind in sorted(ranked, key=lambda each: -each[0]) if quality > 0]
 
 
-def _rows(chosen: Chosen, path: Path) -> Iterator[dict[str, object]]:
-    with pq.ParquetFile(path) as file:
+def _rows(chosen: Chosen, file: pq.ParquetFile) -> Iterator[dict[str, object]]:
+    with file:
         for batch in file.iter_batches(ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 yield {
@@ -111,26 +113,26 @@ def _why(row: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _jsonl(chosen: Chosen, path: Path) -> Iterator[bytes]:
-    for row in _rows(chosen, path):
+def _jsonl(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
+    for row in _rows(chosen, file):
         yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
-def _json(chosen: Chosen, path: Path) -> Iterator[bytes]:
+def _json(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
     """One object whose `rows` are written as they are read."""
     head = {"job": str(chosen.job_id), "budget": chosen.budget, "digest": chosen.digest}
     yield json.dumps(head)[:-1].encode() + b', "rows": ['
-    for index, row in enumerate(_rows(chosen, path)):
+    for index, row in enumerate(_rows(chosen, file)):
         yield (b",\n" if index else b"\n") + json.dumps(row, ensure_ascii=False).encode()
     yield b"\n]}\n"
 
 
-def _csv(chosen: Chosen, path: Path) -> Iterator[bytes]:
+def _csv(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     why = ["percentile", "nearest"] if chosen.explained else []
     writer.writerow(["rank", "dataset", "dataset_id", "row", "score", *why])
-    for row in _rows(chosen, path):
+    for row in _rows(chosen, file):
         if chosen.explained:
             nearest = cast(list[dict[str, float]], row["nearest"])
             row["nearest"] = ";".join(f"{each['row']}:{each['similarity']:.4f}" for each in nearest)
@@ -142,10 +144,10 @@ def _csv(chosen: Chosen, path: Path) -> Iterator[bytes]:
     yield buffer.getvalue().encode()
 
 
-def _parquet(chosen: Chosen, path: Path) -> Iterator[bytes]:
+def _parquet(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
     """Add the ids of the datasets to the stored file, a row group at a time."""
     sink = _Pipe()
-    with pq.ParquetFile(path) as file:
+    with file:
         stored = file.schema_arrow
         schema = stored.insert(2, pa.field("dataset_id", pa.string()))
         with pq.ParquetWriter(sink, schema, compression="zstd") as writer:

@@ -11,10 +11,13 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
+from app.storage import is_usable
 
 
 def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; exit where it cannot start."""
+    if not is_usable(settings):
+        sys.exit(1)
     app = create_app(settings)
     config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
     server = Server(config, app)

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.secret_files import SecretFiles
+from app.store_address import Place, check_endpoint, parse
 from fastmtl.encoders import KNOWN, check_allowed
 
 MIB = 2**20
@@ -21,7 +22,8 @@ MIB = 2**20
 class Settings(BaseSettings):
     """Read from the environment, each with the prefix FASTMTL_. The defaults are the embedded stack."""
 
-    model_config = SettingsConfigDict(env_prefix="FASTMTL_", frozen=True, extra="ignore")
+    # What is wrong is told without the value: it may hold a password.
+    model_config = SettingsConfigDict(env_prefix="FASTMTL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Field(
         Path(".fastmtl"), description="Folder of the embedded stack: database, broker, files. Made where missing."
@@ -37,6 +39,38 @@ class Settings(BaseSettings):
         None, description="Celery broker, e.g. redis://host:6379/0. Default: a folder in the home, no server."
     )
     broker_password: SecretStr | None = Field(None, description="Password that goes into the broker's URL.")
+    storage_url: str | None = Field(
+        None,
+        description="S3-compatible store for uploads and results, s3://bucket/prefix. Default: a folder in the home. "
+        "Credentials as AWS's own programs read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a file that "
+        "AWS_SHARED_CREDENTIALS_FILE names.",
+    )
+    storage_endpoint: str | None = Field(
+        None, description="Address of the store, e.g. https://s3.example.org. Default: AWS's own."
+    )
+    storage_region: str | None = Field(None, description="The store's region. Default: AWS_REGION, else us-east-1.")
+    storage_cache_bytes: int = Field(
+        10 * 1024 * MIB,
+        ge=0,
+        description="Bytes of fetched files that a home keeps; what is in use stays, be it more.",
+    )
+    storage_patience_seconds: float = Field(
+        8,
+        ge=0,
+        le=60,
+        description="How long what an object store does not do is tried again while a client waits, seconds; a worker "
+        "tries 15 times as long.",
+    )
+    storage_presigned_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=7 * 86_400,
+        description="A download of one file is answered with an address at the store that serves whoever has it for so "
+        "long, seconds. Default: the API sends the file itself.",
+    )
+    storage_public_endpoint: str | None = Field(
+        None, description="Where clients reach the store for such downloads. Default: the endpoint."
+    )
     secret: SecretStr | None = Field(
         None,
         min_length=32,
@@ -173,6 +207,18 @@ class Settings(BaseSettings):
     def _none_is_off(cls, value: object) -> object:
         return None if value in ("", "off") else value
 
+    @field_validator("storage_endpoint", "storage_public_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_endpoint(value)
+
+    @field_validator("storage_url")
+    @classmethod
+    def _names_a_bucket(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse(value, None, None)
+        return value
+
     @field_validator("encoders")
     @classmethod
     def _may_be_loaded(cls, value: dict[str, str]) -> dict[str, str]:
@@ -219,8 +265,15 @@ class Settings(BaseSettings):
 
     @property
     def storage(self) -> Path:
-        """Folder of everything stored."""
+        """Folder of everything stored, or where an object store has it, of what is on its way there and back."""
         return self.home / "storage"
+
+    @property
+    def store(self) -> Place | None:
+        """Where the object store is; None where the folder is the store."""
+        if self.storage_url is None:
+            return None
+        return parse(self.storage_url, self.storage_endpoint, self.storage_region)
 
     @property
     def first_key(self) -> Path:

@@ -19,7 +19,7 @@ from app.rate_limits import RateLimits
 from app.ready import Readiness
 from app.sessions import Sessions
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Storage, open_storage
 from app.uploads import Uploads
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class State:
 
 def assemble(settings: Settings, bell: Bell) -> State:
     """Put the parts together over a migrated database; at the first start a key is made."""
-    database, storage = Database.of(settings), Storage(settings.storage, settings.spare_bytes)
+    database, storage = Database.of(settings), open_storage(settings, spare_bytes=settings.spare_bytes)
     database.migrate()
     keys = Keys(database, settings)
     open_to = None

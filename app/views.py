@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import re
 import uuid
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from app.clock import now
 from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import Conflict, NotFound
+from app.filenames import media_type
 from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
 from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
 from app.schemas_estimate import JobEstimate
@@ -116,13 +116,6 @@ def show_artifact(job_id: uuid.UUID, stored: StoredArtifact) -> ArtifactOut:
     )
 
 
-def media_type(name: str) -> str:
-    """Return a file's media type, by its name."""
-    if name.endswith(".parquet"):
-        return "application/vnd.apache.parquet"
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
-
-
 class Chosen(NamedTuple):
     """A job's selection, and where its rows are stored."""
 
@@ -130,6 +123,8 @@ class Chosen(NamedTuple):
     digest: str
     budget: int
     storage_key: str
+    sha256: str
+    """Of the file."""
     ids: dict[str, uuid.UUID]
     """Dataset ids by key."""
     explained: bool = False
@@ -150,7 +145,8 @@ def chosen_rows(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID, *, 
         else:
             artifact = session.get_one(Artifact, (job.selection.step_id, "selection.parquet"))
         ids = {each.key: each.dataset_id for each in job.datasets}
-        return Chosen(job.id, job.selection.digest, job.config["budget"], artifact.storage_key, ids, explain)
+        stored = (artifact.storage_key, artifact.sha256)
+        return Chosen(job.id, job.selection.digest, job.config["budget"], *stored, ids, explain)
 
 
 def _explanations(job: Job) -> Artifact:

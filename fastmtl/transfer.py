@@ -8,6 +8,8 @@ import email.utils
 import io
 import re
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -87,21 +89,41 @@ class Sender:
         headers = {"Accept-Encoding": "identity"}
         if known is not None:
             headers |= {"Range": f"bytes={_size(known.path)}-", "If-Range": f'"{known.etag}"'}
-        with self._http.stream("GET", path, headers=headers) as response:
+        with self._asked(path, headers) as (response, told):
             if known is not None and response.status_code == 416:
                 known.path.unlink()
                 raise httpx2.RemoteProtocolError("what has come of the file is no part of it", request=response.request)
             if response.is_error:
                 response.read()
                 response.raise_for_status()
-            partial = _partial(target, response)
+            partial = _partial(target, told)
             goes_on = known is not None and known.path == partial and response.status_code == 206
             if known is not None and not goes_on:
                 known.path.unlink()
             with partial.open("ab" if goes_on else "wb") as file:
                 for chunk in response.iter_bytes():
                     file.write(chunk)
-            return partial, _digest(response)
+            return partial, _digest(told)
+
+    @contextmanager
+    def _asked(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[httpx2.Response, httpx2.Headers]]:
+        """Yield the answer, and the headers that tell which file it is.
+
+        Where the service sends us on to its store, those are its own, and the store is not shown the key.
+        """
+        with self._http.stream("GET", path, headers=headers) as response:
+            if response.next_request is None:
+                yield response, response.headers
+                return
+        onward, told = response.next_request, response.headers
+        onward.headers.pop("Authorization", None)
+        if onward.headers.pop("If-Range", None) != told.get("ETag"):  # the store has an ETag of its own
+            onward.headers.pop("Range", None)
+        answer = self._http.send(onward, stream=True)
+        try:
+            yield answer, told
+        finally:
+            answer.close()
 
 
 class _Attempts:
@@ -143,15 +165,15 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _partial(target: Path, response: httpx2.Response) -> Path:
+def _partial(target: Path, told: httpx2.Headers) -> Path:
     """Return where a file is put together; without a strong ETag it cannot be gone on with, and has one name."""
-    etag = _STRONG.fullmatch(response.headers.get("ETag", ""))
+    etag = _STRONG.fullmatch(told.get("ETag", ""))
     return target.with_name(f".{target.name}.{etag[1]}.part" if etag else f".{target.name}.part")
 
 
-def _digest(response: httpx2.Response) -> str | None:
+def _digest(told: httpx2.Headers) -> str | None:
     """Return the SHA-256 (hex) of the whole file, from Repr-Digest (RFC 9530)."""
-    found = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", response.headers.get("Repr-Digest", ""))
+    found = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", told.get("Repr-Digest", ""))
     try:
         return base64.b64decode(found[1], validate=True).hex() if found else None
     except binascii.Error:

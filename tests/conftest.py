@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -12,8 +13,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+from buckets import CREDENTIALS, Bucket, make_bucket
 from composed import COMPOSED
-from servers import NoServer, Server, start_postgres, start_redis
+from gate import Gate
+from servers import NoServer, Server, start_postgres, start_redis, start_store
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from app.db import Database
@@ -27,7 +30,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # What the developer's shell says of a deployment is not for tests.
-for name in [name for name in os.environ if name.startswith("FASTMTL_") and not name.startswith("FASTMTL_TEST")]:
+SAID = ("FASTMTL_", "AWS_")
+for name in [name for name in os.environ if name.startswith(SAID) and not name.startswith("FASTMTL_TEST")]:
     del os.environ[name]
 
 hypothesis.settings.register_profile("local", deadline=None)
@@ -61,6 +65,7 @@ def migrated_url(request: pytest.FixtureRequest) -> str:
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """Environment variables for processes: files alone, or PostgreSQL and Redis; migrated and empty.
 
+    A test that asks for it (`parametrize("stack", [..., "s3"], indirect=True)`) gets the latter with an object store.
     Of a stack that runs in containers: where its description is.
     """
     if request.param == "compose":
@@ -68,11 +73,35 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     home = {"FASTMTL_HOME": str(tmp_path / "home")}
     if request.param == "embedded":
         return home
+    store = request.getfixturevalue("bucket").environment if request.param == "s3" else {}
     return {
         **home,
+        **store,
         "FASTMTL_DATABASE_URL": request.getfixturevalue("postgres_url"),
         "FASTMTL_BROKER_URL": request.getfixturevalue("redis_url"),
     }
+
+
+@pytest.fixture
+def bucket(store_server: str) -> Bucket:
+    """An empty bucket; its credentials are in the environment."""
+    return make_bucket(store_server)
+
+
+@pytest.fixture
+def gate(bucket: Bucket) -> Iterator[Gate]:
+    """A door before the bucket's server."""
+    made = Gate(bucket.endpoint)
+    yield made
+    with contextlib.suppress(OSError):
+        made.shut()
+
+
+@pytest.fixture(scope="session")
+def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of an S3-compatible server: a private one, or FASTMTL_TEST_S3_URL, which must take any credentials."""
+    os.environ.update(CREDENTIALS)
+    yield from _server(request, "FASTMTL_TEST_S3_URL", start_store)
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from buckets import Bucket
 from composed import COMPOSED, composed_service
 from safetensors.torch import load_file
 from tiny import write_encoder
 from transformers import AutoModel
 from under_test import LocalService, Service
 
+from app import failpoints
 from app.embedded import EmbeddedStack
 from fastmtl.client import Client, ServiceError
 from fastmtl.config import JobConfig
@@ -49,8 +51,10 @@ QUICK = {
     "FASTMTL_POLL_SECONDS": "0.05",
     "FASTMTL_THREADS": "1",
     "FASTMTL_CALIBRATE": "false",
+    "FASTMTL_CHECKPOINT_SECONDS": "1",
     "OMP_NUM_THREADS": "1",
 }
+STACKS = ["compose"] if COMPOSED in os.environ else ["embedded", "full", "s3"]
 
 
 @pytest.fixture
@@ -61,9 +65,11 @@ def service(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
             yield running_one
         return
     encoders = {"tiny": f"folder:{write_encoder('bert', tmp_path / 'tiny')}", "gone": f"folder:{tmp_path / 'gone'}"}
-    for name, value in {**stack, **QUICK, "FASTMTL_ENCODERS": json.dumps(encoders)}.items():
-        monkeypatch.setenv(name, value)
     home = Path(stack["FASTMTL_HOME"])
+    (home / "failpoints" / failpoints.TAKEN).mkdir(parents=True)
+    places = {"FASTMTL_ENCODERS": json.dumps(encoders), failpoints.VARIABLE: str(home / "failpoints")}
+    for name, value in {**stack, **QUICK, **places}.items():
+        monkeypatch.setenv(name, value)
     with EmbeddedStack(home, port=0) as running, Client(running.url, running.key) as client:
         started = LocalService(client, encoders, {**os.environ})
         yield started
@@ -98,6 +104,7 @@ def running(state: Json, step: str) -> Json | None:
     return next((each for each in state["steps"] if each["name"] == step and each["status"] == "running"), None)
 
 
+@pytest.mark.parametrize("stack", STACKS, indirect=True)
 def test_from_upload_to_download_and_a_second_budget(service, request_of, tmp_path):
     job = service.client.submit(**request_of, config=SMALL, name="whole")
     done = service.until(job, lambda state: state["status"] == "succeeded")
@@ -201,6 +208,40 @@ def test_two_workers_share_a_job_and_compute_every_step_once(service, request_of
     job = service.client.submit(**request_of, config={**SMALL, "compare": ["primary_only", "random"]})
     done = service.until(job, lambda state: state["status"] == "succeeded")
     assert {step["attempts"] for step in done["steps"]} == {1}
+
+
+@pytest.mark.parametrize("stack", ["s3"], indirect=True)
+def test_machines_that_share_nothing_but_database_broker_and_store_go_on_with_one_anothers_steps(
+    service, request_of, stack, bucket, tmp_path
+):
+    """The first machine dies between storing a step's files and making them known, the second in a training."""
+    order = Path(stack["FASTMTL_HOME"]) / "failpoints" / "worker.stored-not-finished"
+    order.write_text(failpoints.Action.KILL)
+    job = service.client.submit(**request_of, config=SLOW_LAST)
+    service.until(job, lambda _: not order.exists())
+    second, step = service.start_machine(tmp_path / "another machine"), "finetune (selection)"
+    state = service.until(job, lambda state: running(state, step) and epochs_of(service, job, step, attempt=1))
+    before = shared(bucket, running(state, step)["id"])
+    service.until(job, lambda _: set(shared(bucket, running(state, step)["id"])) - set(before))
+    second.kill()
+    service.start_worker()
+    state = service.until(job, lambda _: epochs_of(service, job, step, attempt=2))
+    assert epochs_of(service, job, step, attempt=2)[0] > 1  # it went on from what the other machine had kept
+    (cut,) = [each for each in state["steps"] if each["attempts"] == 2 and each["name"] != step]
+    fences = {key.split("/")[2] for key in bucket.keys() if key.startswith(f"steps/{cut['id']}/")}
+    assert len(fences) == 1 and fences != {"1"}  # of what the attempt that died had stored nothing is left
+    service.client.cancel(job["id"])
+
+
+def epochs_of(service: Service, job: Json, step: str, attempt: int) -> list[int]:
+    """The epochs that an attempt at a training has told of."""
+    told = service.client.request("GET", f"/jobs/{job['id']}/events?limit=200")["items"]
+    of_step = [each["data"] for each in told if each["type"] == "step.metrics" and each["data"]["step"] == step]
+    return [each["epoch"] for each in of_step if each["attempt"] == attempt]
+
+
+def shared(bucket: Bucket, step_id: str) -> list[str]:
+    return [key for key in bucket.keys() if key.startswith(f"checkpoints/{step_id}/")]
 
 
 def test_an_encoder_that_cannot_be_had_fails_the_job_with_a_sentence(service, request_of):

@@ -15,6 +15,11 @@ def failure(kind: str, message: str) -> Json:
     return {"type": kind, "message": message}
 
 
+def not_stored(told: str, error: OSError) -> Json:
+    """Return what is written where the storage did not give or take a file."""
+    return failure("storage", f"{told}: {error.strerror or error}")
+
+
 def stalled(seconds: float) -> Json:
     """Return what is written of a process that said nothing for so long."""
     message = (

@@ -31,7 +31,10 @@ from app.settings import Settings
 from app.storage import Storage
 from fastmtl.plan import Json
 from worker import attempts, checkpoints
-from worker.failures import died, failure, memory_kills, stalled
+from worker.checkpoints import Keeper
+from worker.failures import died, failure, memory_kills, not_stored, stalled
+from worker.inputs import bring
+from worker.lease import held, patiently
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
@@ -39,7 +42,6 @@ log = structlog.get_logger()
 PROGRAM = (sys.executable, "-m", "worker.child")
 LOOK_SECONDS = 1.0
 """How often the database is asked whether the step is still wanted, and told of progress."""
-STORE_ATTEMPTS = 5
 LISTEN_SECONDS = 10.0
 """How long the last lines of a child that has ended are waited for."""
 CHILD_ENVIRONMENT = {
@@ -158,13 +160,14 @@ class Supervisor:
             if missing:
                 self._jobs.fail(claim, failure("dataset-deleted", "a dataset of this job was deleted"), again=False)
                 return
-            for older in range(1, claim.fence):  # what an attempt left that died between storing and finishing
-                self._storage.delete_prefix(_prefix(claim, older))
             reach("worker.before-child")
             killed_before = self._memory_kills()
-            child = self._start(claim, folder)
+            keeper = self._prepare(claim, folder)
+            if keeper is None:
+                return
+            child = self._start(folder)
             try:
-                outcome = attempts.current().watch(child, lambda: self._watch(claim, child))
+                outcome = attempts.current().watch(child, lambda: self._watch(claim, child, keeper))
             finally:
                 child.end()
             with contextlib.suppress(DBAPIError):  # its end is worth more than its news
@@ -187,7 +190,7 @@ class Supervisor:
             try:
                 self._store(claim, folder)
             except OSError as error:
-                self._fail(claim, failure("storage", f"the step's files could not be stored: {error.strerror}"), True)
+                self._fail(claim, not_stored("the step's files could not be stored", error), True)
         elif outcome is Outcome.FAILED:
             if of_memory:
                 checkpoints.note_killed(self._storage, claim)
@@ -200,7 +203,7 @@ class Supervisor:
 
     def _fail(self, claim: Claim, reason: Json, again: bool) -> None:
         """Spend an attempt; what a step has done so far goes when there will be no other."""
-        ours = _patiently(lambda: self._jobs.fail(claim, reason, again=again))
+        ours = patiently(lambda: self._jobs.fail(claim, reason, again=again))
         if ours and not (again and claim.attempt < self._settings.max_attempts):
             checkpoints.remove_of(self._storage, claim.step_id)
 
@@ -220,20 +223,33 @@ class Supervisor:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _start(self, claim: Claim, folder: Path) -> Child:
-        datasets = {digest: self._storage.path(key) for digest, key in claim.datasets.items()}
+    def _prepare(self, claim: Claim, folder: Path) -> Keeper | None:
+        """Bring what the step reads and write down what is asked; None where that failed, which spends an attempt."""
+        try:
+            with held(self._jobs, claim, self._settings.heartbeat_seconds):
+                # What an attempt left that died between storing and finishing.
+                self._storage.delete_prefix(*(_prefix(claim, older) for older in range(1, claim.fence)))
+                keeper = Keeper(self._storage, claim)
+                brought = bring(self._storage, claim, folder, self._stopping)
+                keeping = keeper.keeping(self._settings.checkpoint_seconds)
+        except OSError as error:
+            self._fail(claim, not_stored("what the step reads could not be brought to the worker", error), True)
+            return None
         request = Request(
             spec=claim.spec.to_json(),
-            datasets=datasets,
+            datasets=brought.datasets,
             # beside the dataset, so they go when it goes
-            tokens={digest: path.parent / "tokens" for digest, path in datasets.items()},
-            inputs={need: self._input(need, names, folder) for need, names in claim.inputs.items()},
+            tokens={digest: self._storage.beside(key) / "tokens" for digest, key in claim.datasets.items()},
+            inputs=brought.inputs,
             device=self._settings.device,
             threads=self._settings.threads,
             parent=os.getpid(),
-            keeping=checkpoints.keeping(self._storage, claim, self._settings.checkpoint_seconds),
+            keeping=keeping,
         )
         (folder / REQUEST).write_text(request.model_dump_json())
+        return keeper
+
+    def _start(self, folder: Path) -> Child:
         process = subprocess.Popen(
             [*self._program, str(folder)],
             stdout=subprocess.PIPE,
@@ -244,15 +260,7 @@ class Supervisor:
         )
         return Child(process)
 
-    def _input(self, fingerprint: str, names: dict[str, str], folder: Path) -> Path:
-        """Put the files of a needed step under one folder, by link."""
-        place = folder / "inputs" / fingerprint
-        for name, key in names.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).symlink_to(self._storage.path(key))
-        return place
-
-    def _watch(self, claim: Claim, child: Child) -> Outcome:
+    def _watch(self, claim: Claim, child: Child, keeper: Keeper) -> Outcome:
         """Wait until the child has ended or is to be ended, renewing the lease."""
         looked = beaten = time.monotonic()
         told = None
@@ -266,7 +274,7 @@ class Supervisor:
                 continue
             silent = child.silent_seconds(now - looked)
             looked = now
-            checkpoints.remove_outlived(self._storage, claim)
+            keeper.look()
             due = now - beaten >= self._settings.heartbeat_seconds
             news = child.progress if child.progress is not told else None
             try:
@@ -287,33 +295,14 @@ class Supervisor:
         """Store the step's files, then make them known; a step that was given away meanwhile changes nothing."""
         result: Json = json.loads((folder / RESULT).read_text())
         prefix = _prefix(claim, claim.fence)
-        with self._holding(claim):
+        with held(self._jobs, claim, self._settings.heartbeat_seconds):
             files = self._storage.store_folder(folder / OUTPUT, prefix)
             reach("worker.stored-not-finished")
-            finished = _patiently(lambda: self._jobs.finish(claim, files, result))
+            finished = patiently(lambda: self._jobs.finish(claim, files, result))
         if finished:
             checkpoints.remove_of(self._storage, claim.step_id)
         else:
             self._storage.delete_prefix(prefix)
-
-    @contextlib.contextmanager
-    def _holding(self, claim: Claim) -> Iterator[None]:
-        """Renew the lease while the step's process is over and its files, which may be large, are not stored yet."""
-        _patiently(lambda: self._jobs.beat(claim, None))
-        over = threading.Event()
-
-        def renew() -> None:
-            while not over.wait(self._settings.heartbeat_seconds):
-                with contextlib.suppress(DBAPIError):  # the lease runs on for a while
-                    self._jobs.beat(claim, None)
-
-        renewing = threading.Thread(target=renew, name="hold", daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            over.set()
-            renewing.join()
 
 
 def scratch_root(settings: Settings) -> Path:
@@ -335,15 +324,3 @@ def remove_left_scratch(settings: Settings) -> None:
 def _prefix(claim: Claim, fence: int) -> str:
     """Return the storage prefix of an attempt's files: no two attempts ever write to the same place."""
     return f"steps/{claim.step_id}/{fence}"
-
-
-def _patiently(write: Callable[[], bool]) -> bool:
-    """Write to a database that may be away for a moment."""
-    for attempt in range(STORE_ATTEMPTS):
-        try:
-            return write()
-        except DBAPIError:
-            if attempt + 1 == STORE_ATTEMPTS:
-                raise
-            time.sleep(2**attempt)
-    raise AssertionError("unreachable")

@@ -28,7 +28,7 @@ from app.metrics import process_registry, served
 from app.queue import QUEUES, Queue
 from app.roll import Roll
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import is_usable, open_storage
 from app.tracing import Tracing, describe, start_tracing
 from worker.attempts import CURRENT, Attempt
 from worker.calibrator import Calibrator
@@ -42,7 +42,6 @@ log = structlog.get_logger()
 
 MAX_TOLD = 10
 """Of things that a line names: jobs that wait for a step, folders that were removed."""
-TIDY_SECONDS = 60.0
 NOT_FAILED = ("done", "not ours", "stopped")
 
 
@@ -60,7 +59,7 @@ class Worker:
         self._roll = Roll(settings)
         self._database = Database.of(settings)
         self._jobs = Jobs(self._database, Queue(settings, self._tracing.carry), settings)
-        self._storage = Storage(settings.storage)
+        self._storage = open_storage(settings, of_worker=True)
         self._supervisor = Supervisor(self._jobs, self._storage, settings, self._stopping)
         self._calibrator = Calibrator(self._database, settings)
         self._courier = Courier(self._database, settings)
@@ -85,7 +84,7 @@ class Worker:
             with bound_contextvars(tenant_id=str(claim.tenant_id), job_ids=jobs), self._attempt(claim, carried):
                 log.info("step.began", step=claim.spec.name, attempt=claim.attempt)
                 self._supervisor.compute(claim)
-            with contextlib.suppress(SQLAlchemyError):  # after the next step, then
+            with contextlib.suppress(SQLAlchemyError, OSError):  # after the next step, then
                 remove_ended(self._storage, self._database)
 
     def sweep(self) -> None:
@@ -102,8 +101,9 @@ class Worker:
             self._call()
             if rung:
                 log.info("sweep.rang", steps=rung)
-            if time.monotonic() - tidied > TIDY_SECONDS:
-                self._tidy()
+            if time.monotonic() - tidied > self._storage.tidy_seconds:
+                # In a thread: sweeps must go on while a store that is away is waited for.
+                threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
                 tidied = time.monotonic()
 
     def _tidy(self) -> None:
@@ -123,6 +123,8 @@ class Worker:
 
         Returns the status to exit with: Celery comes back quietly from what it cannot go on after, too.
         """
+        if not is_usable(self._settings):
+            return 1
         remove_left_scratch(self._settings)
         celery = worker_app(self._settings, self.work)
 

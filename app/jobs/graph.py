@@ -29,7 +29,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app import events, webhooks
 from app.events import EventType
-from app.jobs.records import Ready
+from app.jobs.records import Ready, StoredFile
 from app.models import Artifact, Job, JobStep, Json, Selection, Status, Step, StepNeed
 from fastmtl.pipeline import SELECTION_STEP, needs_torch, urgency
 from fastmtl.plan import StepSpec
@@ -182,18 +182,18 @@ def live_jobs(session: Session, step_id: uuid.UUID) -> Sequence[Job]:
     ).all()
 
 
-def inputs(session: Session, step: Step) -> dict[str, dict[str, str]]:
-    """Return the storage keys of everything the step needs."""
+def inputs(session: Session, step: Step) -> dict[str, list[StoredFile]]:
+    """Return the artifacts of everything the step needs, by fingerprint."""
     needed = select(Step.id, Step.fingerprint).join(StepNeed, StepNeed.needs_id == Step.id)
     fingerprints = {row.id: row.fingerprint for row in session.execute(needed.where(StepNeed.step_id == step.id))}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, list[StoredFile]] = {}
     ids = list(fingerprints)
-    for start in range(
-        0, len(ids), AT_ONCE
-    ):  # by their ids: of a join the planner thinks that it takes the whole table
-        files = select(Artifact.step_id, Artifact.name, Artifact.storage_key)
-        for step_id, name, key in session.execute(files.where(Artifact.step_id.in_(ids[start : start + AT_ONCE]))):
-            found.setdefault(fingerprints[step_id], {})[name] = key
+    files = select(Artifact.step_id, Artifact.name, Artifact.storage_key, Artifact.bytes, Artifact.sha256)
+    for start in range(0, len(ids), AT_ONCE):  # by ids: of a join the planner thinks that it takes the whole table
+        for step_id, name, key, size, sha256 in session.execute(
+            files.where(Artifact.step_id.in_(ids[start : start + AT_ONCE]))
+        ):
+            found.setdefault(fingerprints[step_id], []).append(StoredFile(name, key, size, sha256))
     return found
 
 

@@ -28,6 +28,16 @@ class Bell(Protocol):
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """An artifact that is in storage."""
+
+    name: str
+    storage_key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """A step that this worker may compute, until its lease runs out."""
 
@@ -37,21 +47,11 @@ class Claim:
     spec: StepSpec
     datasets: dict[str, str]
     """Storage keys of its datasets by digest; one that was deleted since is missing."""
-    inputs: dict[str, dict[str, str]]
-    """By fingerprint of a needed step: storage keys of its artifacts by name."""
+    inputs: dict[str, list[StoredFile]]
+    """By fingerprint of a needed step: its artifacts."""
     tenant_id: uuid.UUID
     job_ids: tuple[uuid.UUID, ...]
     """The live jobs that need it, oldest first."""
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """An artifact that is in storage but not yet in the database."""
-
-    name: str
-    storage_key: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)

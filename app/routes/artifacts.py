@@ -10,9 +10,10 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from app import checksums, etags
-from app.archive import Member, Stored, tar, tar_digest
+from app.archive import Member, Whole, tar, tar_digest
 from app.auth import Reader
 from app.errors import NotFound
+from app.filenames import media_type
 from app.routes.answers import problems
 from app.routes.download import ANSWERS, Download, Wanted, answer
 from app.routes.jobs import JobId
@@ -20,7 +21,7 @@ from app.routes.route import ServiceRoute
 from app.schemas import ArtifactList
 from app.state import Parts
 from app.storage import Storage
-from app.views import StoredArtifact, artifacts_of, media_type, show_artifact
+from app.views import StoredArtifact, artifacts_of, show_artifact
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"], route_class=ServiceRoute)
 
@@ -89,16 +90,17 @@ def _file(storage: Storage, found: Sequence[StoredArtifact], name: str) -> Downl
     artifact = next((each.artifact for each in found if each.name == name), None)
     if artifact is None:
         return None
-    piece = Stored(storage.path(artifact.storage_key), artifact.bytes)
-    filename = name.rpartition("/")[2]
-    return Download([piece], filename, media_type(name), etags.strong(artifact.sha256), artifact.sha256)
+    key, sha256, filename = artifact.storage_key, artifact.sha256, name.rpartition("/")[2]
+    piece = Whole(storage, key, artifact.bytes)
+    kind, etag = media_type(name), etags.strong(sha256)
+    return Download([piece], filename, kind, etag, sha256, lambda: storage.signed(key))
 
 
 def _folder(storage: Storage, found: Sequence[StoredArtifact], name: str) -> Download:
     """Return a tar of all that is below a folder. Raises NotFound."""
     folder = name.rstrip("/") + "/"
     members = [
-        Member(each.name, storage.path(each.artifact.storage_key), each.artifact.bytes, each.artifact.sha256)
+        Member(each.name, Whole(storage, each.artifact.storage_key, each.artifact.bytes), each.artifact.sha256)
         for each in found
         if each.name.startswith(folder)
     ]

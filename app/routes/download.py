@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import base64
-import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app import etags
-from app.archive import Piece, Stored, length, read
+from app.archive import Piece, Whole, length, read
 from app.errors import NotFound
+from app.filenames import disposition
 from app.ranges import Part, wanted
 from app.routes.answers import problems
 from app.routes.route import CACHING
 
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 """A browser takes the file for what it is said to be: a text is never run as a page."""
-_UNPLAIN = re.compile(r"[^A-Za-z0-9 ._+,()\[\]=@-]")
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""Of an address that serves whoever has it."""
 _BYTES = {
     "application/octet-stream": {"schema": {"type": "string", "format": "binary", "description": "The bytes."}},
     "*/*": {},  # by the file's name; of any shape
@@ -31,6 +31,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole.", "content": _BYTES},
     206: {"description": "The part, or the parts, that Range asked for.", "content": _BYTES},
     304: {"description": "The client has it already."},
+    307: {"description": "The file is at the address in Location, for a while and without a key."},
     **problems(404, 416, 422),
 }
 
@@ -45,6 +46,8 @@ class Download:
     etag: str
     sha256: str | None
     """Of the whole, hex; None where nobody has read it yet."""
+    elsewhere: Callable[[], str | None] = lambda: None
+    """Returns an address where the client is to fetch it instead, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ Wanted = Annotated[Wish, Depends(_wish)]
 
 def answer(found: Download, wish: Wish) -> Response:
     """Answer with the file, parts of it, or that the client has it. Raises RangeNotSatisfiable, NotFound."""
-    if not all(each.path.is_file() for each in found.pieces if isinstance(each, Stored)):
+    if not all(each.storage.exists(each.key) for each in found.pieces if isinstance(each, Whole)):
         raise NotFound("the file was removed")
     told = {"ETag": found.etag, **CACHING, **NO_SNIFFING}
     if etags.is_known(wish.if_none_match, found.etag):
@@ -87,6 +90,8 @@ def answer(found: Download, wish: Wish) -> Response:
     told |= {"Accept-Ranges": "bytes", "Content-Disposition": disposition(found.filename)}
     if found.sha256 is not None:
         told["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(found.sha256)).decode()}:"
+    if not wish.head and (url := found.elsewhere()):
+        return Response(status_code=307, headers={**told, **NOT_KEPT, "Location": url})
     total = length(found.pieces)
     if wish.head:  # Range means nothing here (14.2)
         return Response(headers={**told, "Content-Length": str(total)}, media_type=found.media_type)
@@ -99,13 +104,6 @@ def answer(found: Download, wish: Wish) -> Response:
         told["Content-Range"] = _place(part, total)
     body = read(found.pieces, part.start, part.stop)
     return StreamingResponse(body, 206 if parts else 200, told, media_type=found.media_type)
-
-
-def disposition(filename: str) -> str:
-    """Return a Content-Disposition with the name, plain, and beside it exact where they differ (RFC 6266, RFC 8187)."""
-    plain = _UNPLAIN.sub("_", filename)
-    exact = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='!#$&+^`|')}"
-    return f'attachment; filename="{plain}"{exact}'
 
 
 def _several(found: Download, parts: Sequence[Part], total: int, told: dict[str, str]) -> Response:

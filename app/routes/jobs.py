@@ -9,10 +9,11 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.auth import Reader, Writer
+from app.filenames import disposition
 from app.models import Status
 from app.routes.answers import problems
 from app.routes.datasets import Cursor, Limit
-from app.routes.download import NO_SNIFFING, disposition
+from app.routes.download import NO_SNIFFING
 from app.routes.route import CACHING, ResourceId, ServiceRoute
 from app.schemas import JobOut, JobPage, NewJob, SelectionOut
 from app.selection_file import SelectionFormat, download, negotiate
@@ -88,7 +89,7 @@ def get_selection(
     """
     wanted = negotiate(file_format, accept)
     chosen = chosen_rows(parts.database, caller.tenant_id, job_id, explain=explain)
-    found = download(chosen, parts.storage.path(chosen.storage_key), wanted)
+    found = download(chosen, parts.storage, wanted)
     headers = {**CACHING, "Vary": "Accept, Authorization", **NO_SNIFFING}
     headers["Content-Disposition"] = disposition(found.filename)
     return StreamingResponse(found.body, media_type=found.media_type, headers=headers)

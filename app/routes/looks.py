@@ -81,7 +81,7 @@ def list_rows_below(
 def get_scores(parts: Parts, caller: Reader, job_id: JobId) -> Distributions:
     """Return a histogram of the scores of every auxiliary dataset, with the chosen rows and the cut."""
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
-    return parts.looks.get(("scores", files.scores_sha256, str(job_id)), lambda: distributions_of(files))
+    return parts.looks.get(("scores", files.scores.sha256, str(job_id)), lambda: distributions_of(files))
 
 
 @router.get(
@@ -122,8 +122,8 @@ def get_overlap(
 def get_dataset_shape(parts: Parts, caller: Reader, dataset_id: DatasetId) -> DatasetShape:
     """Return histograms of the lengths of rows and, of a regression, of labels."""
     described = parts.datasets.describe(caller.tenant_id, dataset_id)
-    path = parts.datasets.file_of(caller.tenant_id, dataset_id)
-    return parts.looks.get(("shape", described.digest, str(dataset_id)), lambda: shape_of(described, path))
+    file = parts.datasets.file_of(caller.tenant_id, dataset_id)
+    return parts.looks.get(("shape", described.digest, str(dataset_id)), lambda: shape_of(described, file))
 
 
 @router.get(

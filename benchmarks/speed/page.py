@@ -92,8 +92,12 @@ def cascade(result: Json) -> str:
 def growth(result: Json) -> str:
     """Return how cost grows."""
     rows = [
-        [name, ", ".join(f"{size:,}" for size in curve["sizes"]), ", ".join(f"{took:.3g}" for took in curve["seconds"])]
-        + [f"{curve['exponent']:.2f}"]
+        [
+            name,
+            ", ".join(f"{size:,}" for size in curve["sizes"]),
+            ", ".join(f"{took:.3g}" for took in curve["seconds"]),
+            f"{curve['exponent']:.2f}",
+        ]
         for name, curve in result["curves"].items()
     ]
     return markdown(["what grows", "sizes", "seconds", "exponent"], rows)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.archive import Member, Stored, length, read, tar, tar_digest
+from app.archive import Member, Whole, length, read, tar, tar_digest
+from app.storage import FolderStorage
 
 LONG = "d" * 90 + "/" + "ä" * 90
 
@@ -18,7 +19,8 @@ def members(tmp_path: Path) -> list[Member]:
     found = []
     for index, (name, content) in enumerate({"a.txt": b"one", "empty": b"", LONG: bytes(range(256)) * 5}.items()):
         (tmp_path / str(index)).write_bytes(content)
-        found.append(Member(name, tmp_path / str(index), len(content), f"digest {index}"))
+        whole = Whole(FolderStorage(tmp_path), str(index), len(content))
+        found.append(Member(name, whole, f"digest {index}"))
     return found
 
 
@@ -43,7 +45,11 @@ def test_every_part_is_what_the_whole_has_there(members: list[Member]):
 
 def test_the_digest_changes_with_name_size_and_content(members: list[Member]):
     first = members[0]
-    others = [first._replace(name="b"), first._replace(bytes=4), first._replace(sha256="other")]
+    others = [
+        first._replace(name="b"),
+        first._replace(file=first.file._replace(bytes=4)),
+        first._replace(sha256="other"),
+    ]
     found = {tar_digest(members), *(tar_digest([each, *members[1:]]) for each in others), tar_digest(members[1:])}
     assert len(found) == 5
 
@@ -51,4 +57,4 @@ def test_the_digest_changes_with_name_size_and_content(members: list[Member]):
 def test_a_file_that_was_cut_short_ends_the_download(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"123")
     with pytest.raises(OSError, match="shorter than it was"):
-        list(read([Stored(tmp_path / "file", 5)], 0, 5))
+        list(read([Whole(FolderStorage(tmp_path), "file", 5)], 0, 5))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from buckets import Bucket
 from service import Api, api
 from shell import shell_of
 from sqlalchemy import create_engine, text
@@ -149,6 +150,16 @@ def test_a_full_disk_and_one_that_cannot_be_written_are_to_be_mended(tmp_path: P
     (tmp_path / "file").touch()
     with pytest.raises(Bad, match="file cannot be written to"):
         looks.storage(Settings(home=tmp_path / "file" / "home"))
+
+
+def test_an_object_store_is_tried_and_what_is_wrong_with_it_is_to_be_mended(tmp_path: Path, bucket: Bucket):
+    found = looks.storage(Settings(home=tmp_path / "home", **bucket.settings))
+    assert (found.state, found.found.startswith(f"s3://{bucket.name}/fastmtl at {bucket.endpoint}; ")) == ("ok", True)
+    assert list(tmp_path.iterdir()) == []  # a look changes nothing
+    gone = {**bucket.settings, "storage_endpoint": f"http://127.0.0.1:{free_port()}"}
+    with pytest.raises(Bad, match="the object store does not answer") as caught:
+        looks.storage(Settings(home=tmp_path, **gone))
+    assert "FASTMTL_STORAGE_ENDPOINT" in caught.value.fix
 
 
 def test_little_memory_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

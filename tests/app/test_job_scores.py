@@ -32,7 +32,7 @@ def test_a_row_stands_in_the_bar_that_its_score_is_in(tmp_path: Path):
 def test_odd_scores_have_bars_too(tmp_path: Path, scores: list[float]):
     files = job_files(tmp_path)
     columns = {"dataset": ["animals"] * 2, "row": [0, 1], "score": pa.array(scores, pa.float32())}
-    pq.write_table(pa.table({**columns, "seen": [False] * 2, "selected": [False] * 2}), files.scores)
+    pq.write_table(pa.table({**columns, "seen": [False] * 2, "selected": [False] * 2}), tmp_path / "scores.parquet")
     found = distributions_of(files)
     finite = sum(score == 0.5 for score in scores)
     assert (sum(found.datasets[0].rows), found.edges == sorted(found.edges), found.cut) == (finite, True, None)

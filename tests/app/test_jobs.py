@@ -127,7 +127,8 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
     with world.database.transaction() as session:
         session.add(dataset(world.tenant, "digest-1", "datasets/1.parquet"))
     job_id = world.create([train, score])
-    world.jobs.finish(world.claim(train), [StoredFile("model.safetensors", "steps/1/model", 7, "5ha")], {})
+    model = StoredFile("model.safetensors", "steps/1/model", 7, "5ha")
+    world.jobs.finish(world.claim(train), [model], {})
     claim = world.claim(score)
     assert claim == Claim(
         step_id=world.step(score).id,
@@ -135,7 +136,7 @@ def test_a_claim_brings_the_step_its_datasets_and_the_files_of_its_needs(world: 
         attempt=1,
         spec=score,
         datasets={"digest-1": "datasets/1.parquet"},
-        inputs={train.fingerprint: {"model.safetensors": "steps/1/model"}},
+        inputs={train.fingerprint: [model]},
         tenant_id=world.tenant,
         job_ids=(job_id,),
     )

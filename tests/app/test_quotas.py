@@ -25,7 +25,7 @@ from app.models import Dataset, Job, PartialUpload
 from app.quotas import Quota, admit_job, quotas_of
 from app.schemas_uploads import UploadOptions
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from app.uploads import Uploads
 
 BYTES = len(CSV)
@@ -216,8 +216,8 @@ class World:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database, self.settings = database, Settings(quota_rows=100, quota_live_jobs=1, quota_bytes=10_000)
-        self.datasets = Datasets(database, Storage(folder), self.settings)
-        self.uploads = Uploads(database, Storage(folder), self.datasets, self.settings)
+        self.datasets = Datasets(database, FolderStorage(folder), self.settings)
+        self.uploads = Uploads(database, FolderStorage(folder), self.datasets, self.settings)
         self.jobs = Jobs(database, Bell(), self.settings)
         with database.transaction() as session:
             self.ada, self.eve = (tenants.add(session, name, datetime.now(UTC)).id for name in ("ada", "eve"))

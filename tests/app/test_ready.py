@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from app.db import Database
 from app.ready import PATIENCE_SECONDS, Readiness
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import open_storage
 
 GOOD = {"database": "ok", "storage": "ok", "broker": "ok"}
 HANGS = f"no answer within {PATIENCE_SECONDS:g} s"
@@ -38,7 +38,7 @@ def readiness(tmp_path: Path, sqlite_url: str) -> Iterator[Callable[..., Readine
     def make(url: str = sqlite_url, **settings: object) -> Readiness:
         given = Settings(home=tmp_path / "home", **settings)
         database = Database(url)
-        made.append((Readiness(given, database, Storage(given.storage)), database))
+        made.append((Readiness(given, database, open_storage(given)), database))
         return made[-1][0]
 
     yield make

@@ -47,6 +47,11 @@ def test_a_folder_with_pickled_weights_alone_is_refused_at_the_start(tmp_path: P
     assert f"{tmp_path} holds no safetensors weights" in refusal(encoders={"mine": f"folder:{tmp_path}"})
 
 
+def test_an_address_of_a_store_that_is_none_is_refused_without_being_shown():
+    told = refusal(storage_url="s3://key:pa55@bucket")
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told and "pa55" not in told
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org", "::"])
 def test_an_open_service_is_for_this_machine_alone(host: str):
     assert "would open it to all who reach" in refusal(auth="off", host=host)

@@ -24,7 +24,7 @@ from app.jobs import Jobs
 from app.keys import Keys, Scope
 from app.models import Job, JobStep, Status, Step
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from fastmtl.config import JobConfig
 from fastmtl.local import select_rows
 
@@ -102,7 +102,7 @@ class Scene:
         world = self.tenant("prepared")
         job_id = world.submit(config)
         self.compute(config)
-        jobs, storage = Jobs(self.database, Bell(), self.settings), Storage(self.settings.storage)
+        jobs, storage = Jobs(self.database, Bell(), self.settings), FolderStorage(self.settings.storage)
         while queued := [step for step in self.steps_of(job_id) if step.status == Status.QUEUED]:
             for step in queued:
                 claim = jobs.claim(step.id, "the library")

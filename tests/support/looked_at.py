@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.job_files import JobFiles, Member
+from app.storage import FolderStorage, Stored
 from fastmtl.canonical import convert
 from fastmtl.config import JobConfig
 
@@ -38,7 +39,7 @@ def job_files(folder: Path, *, explained: bool = True, chosen: tuple = CHOSEN, *
         "shops": write_dataset(folder, "shops", [f"order {row} by cat,{row / 2 + 0.25}" for row in range(6)]),
     }
     ids = {"primary": uuid.UUID(int=3), "animals": ANIMALS, "shops": SHOPS}
-    members = {key: Member(key, ids[key], 6, path) for key, path in paths.items()}
+    members = {key: Member(key, ids[key], 6, stored(path)) for key, path in paths.items()}
     selection, explanations = folder / "selection.parquet", folder / "explanations.parquet"
     write_selection(selection, chosen)
     if explained:
@@ -51,14 +52,18 @@ def job_files(folder: Path, *, explained: bool = True, chosen: tuple = CHOSEN, *
         config=JobConfig(**config),
         primary=members.pop("primary"),
         auxiliary=members,
-        selection=selection,
-        scores=_scores(folder / "scores.parquet", {(key, row) for key, row, _ in chosen}),
-        scores_sha256="e" * 64,
-        subset=_subset(folder / "subset.parquet", chosen),
-        leaks=_leaks(folder / "leaks.parquet"),
-        explanations=explanations if explained else None,
+        selection=stored(selection),
+        scores=stored(_scores(folder / "scores.parquet", {(key, row) for key, row, _ in chosen})),
+        subset=stored(_subset(folder / "subset.parquet", chosen)),
+        leaks=stored(_leaks(folder / "leaks.parquet")),
+        explanations=stored(explanations) if explained else None,
         map=None,
     )
+
+
+def stored(path: Path) -> Stored:
+    """Return a file as one of a store that its folder is."""
+    return Stored(FolderStorage(path.parent), path.name, "")
 
 
 def write_selection(path: Path, chosen: tuple, more: Mapping[str, list] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers of a test run, started from this machine's binaries on free loopback ports.
+"""Private servers of a test run on free loopback ports: PostgreSQL and Redis, this machine's binaries, and an S3 store.
 
 They can be killed and restarted, keep nothing that matters, and die with the test run however that ends. PostgreSQL
 refuses to run as root: then another user's id is taken for it.
@@ -7,6 +7,7 @@ refuses to run as root: then another user's id is taken for it.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import pwd
 import shutil
@@ -17,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import psycopg
 import redis
 
@@ -121,6 +124,15 @@ def start_redis() -> Server:
     return _started(Server(url, folder, command, _redis_answers, signal.SIGTERM))
 
 
+def start_store() -> Server:
+    """Start moto's server, which speaks S3 and keeps all in memory; it takes whatever credentials it is shown."""
+    if importlib.util.find_spec("moto") is None:
+        raise NoServer("no moto in this environment: pip install 'fastmtl[dev]'")
+    folder, port = _folder(None), _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    return _started(Server(f"http://127.0.0.1:{port}", folder, command, _store_answers, signal.SIGTERM))
+
+
 def _started(server: Server) -> Server:
     try:
         server.start()
@@ -168,6 +180,12 @@ def _postgres_answers(url: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def _store_answers(url: str) -> bool:
+    with suppress(httpx2.TransportError):
+        return httpx2.get(f"{url}/moto-api/", timeout=2).is_success
+    return False
 
 
 def _redis_answers(url: str) -> bool:

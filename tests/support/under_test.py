@@ -65,9 +65,17 @@ class LocalService(Service):
 
     def start_worker(self) -> None:
         """Start one more."""
-        with (Path(self._environment["FASTMTL_HOME"]) / "logs" / "more-workers.log").open("ab") as log:
+        self.start_machine(Path(self._environment["FASTMTL_HOME"]))
+
+    def start_machine(self, home: Path) -> subprocess.Popen[bytes]:
+        """Start a worker in a home of its own, as on another machine."""
+        logs = home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = {**self._environment, "FASTMTL_HOME": str(home)}
+        with (logs / "more-workers.log").open("ab") as log:
             command = [sys.executable, "-m", "app.cli", "worker"]
-            self._workers.append(subprocess.Popen(command, env=self._environment, stdout=log, stderr=log))
+            self._workers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        return self._workers[-1]
 
     def kill(self, kind: str) -> int:
         """End all processes of a kind by SIGKILL, and return how many there were."""

@@ -20,12 +20,13 @@ import psutil
 import pytest
 from lives import World, spec
 from sqlalchemy import select
+from stores import object_store
 
 from app.db import Database
 from app.jobs import StoredFile
 from app.models import Event, Status, Step
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage, Storage
 from worker.supervisor import AWAKE_SECONDS, Child, Supervisor, remove_left_scratch, scratch_root
 
 STEP = spec("discriminator")
@@ -74,7 +75,7 @@ class Place:
         program = self.home / "program.py"
         program.write_text(OPENING + textwrap.dedent(code))
         wanted = Settings(home=self.home, poll_seconds=0.02, **settings)
-        storage, command = storage or Storage(self.home / "storage"), (sys.executable, str(program))
+        storage, command = storage or FolderStorage(self.home / "storage"), (sys.executable, str(program))
         stopping = stopping or threading.Event()
         Supervisor(self.world.jobs, storage, wanted, stopping, command, self.memory_kills).compute(claim)
         return self.world.step(STEP)
@@ -82,10 +83,16 @@ class Place:
     def when_kept(self, act: Callable[[], object]) -> None:
         """Do something, in another thread, once the step has kept something."""
 
+        self.when(self.kept, act)
+
+    def when(self, happened: Callable[[], object], *acts: Callable[[], object]) -> None:
+        """Do some things, in another thread, once something has happened."""
+
         def wait() -> None:
-            while not self.kept():
+            while not happened():
                 time.sleep(0.02)
-            act()
+            for act in acts:
+                act()
 
         threading.Thread(target=wait, daemon=True).start()
 
@@ -161,7 +168,7 @@ def test_a_process_that_somebody_else_killed_is_followed_by_one_that_computes_as
 def test_the_lease_is_renewed_while_a_large_output_is_stored(place):
     world = place.world
 
-    class Slow(Storage):
+    class Slow(FolderStorage):
         """Takes a minute, twice the lease, while the sweep looks on."""
 
         def store_folder(self, folder: Path, prefix: str) -> list[StoredFile]:
@@ -181,6 +188,32 @@ def await_lease(world: World, until: datetime) -> None:
     while world.step(STEP).lease_until != until:
         assert time.monotonic() < give_up, "the lease is not renewed"
         time.sleep(0.02)
+
+
+def test_a_store_that_is_away_costs_an_attempt_before_the_step_or_after_it_and_no_more(place, bucket, gate, tmp_path):
+    storage = object_store(tmp_path / "objects", bucket.behind(gate.url))
+    gate.shut()
+    step = place.compute("succeed()", storage=storage)
+    assert (step.status, step.attempts) == (Status.QUEUED, 1)
+    told = "what the step reads could not be brought to the worker: the object store does not answer"
+    assert step.error == {"type": "storage", "message": told}
+    gate.open()
+    place.when((place.home / "begun").exists, gate.shut, (place.home / "away").touch)
+    step = place.compute(
+        """
+        place = pathlib.Path(__file__).parent
+        (place / "begun").touch()
+        while not (place / "away").exists():
+            time.sleep(0.02)
+        succeed()
+        """,
+        storage=storage,
+    )
+    assert (step.status, step.attempts) == (Status.QUEUED, 2)
+    assert step.error["message"] == "the step's files could not be stored: the object store does not answer"
+    gate.open()
+    step = place.compute("succeed()", storage=storage)
+    assert (step.status, bucket.keys()) == (Status.SUCCEEDED, [f"steps/{step.id}/3/model"])
 
 
 def test_a_process_that_says_nothing_for_too_long_is_ended_with_all_that_it_started(place):
