@@ -130,10 +130,18 @@ def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = No
     Returns them in the order in which they are to be rung, after the commit.
     """
     needed = aliased(Step)
-    open_need = exists().where(
-        StepNeed.step_id == Step.id, StepNeed.needs_id == needed.id, needed.status != Status.SUCCEEDED
+    # Of a step that needs very many the last is looked at first: they are done in order of their ids (app.jobs.turns).
+    # As NOT EXISTS the planner would make a join of it, and read both tables.
+    open_need = (
+        select(StepNeed.needs_id)
+        .join(needed, needed.id == StepNeed.needs_id)
+        .where(StepNeed.step_id == Step.id, needed.status != Status.SUCCEEDED)
+        .order_by(StepNeed.needs_id.desc())
+        .limit(1)
+        .correlate(Step)
+        .scalar_subquery()
     )
-    waiting = [Step.status == Status.WAITING, ~open_need, wanted_by(LIVE)]
+    waiting = [Step.status == Status.WAITING, open_need.is_(None), wanted_by(LIVE)]
     queued = update(Step).where(*waiting, *([] if among is None else [Step.id.in_(among)]))
     queued = queued.values(status=Status.QUEUED, rung_at=at)
     ready = _changed(session, queued.returning(Step.id, Step.needs_device, Step.urgency))

@@ -18,10 +18,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import CTE, Boolean, ScalarSelect, func, literal, select, union_all
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.models import Status, Step
 
@@ -66,13 +66,18 @@ def _lines(kinds: Sequence[bool]) -> CTE:
     asked = union_all(*(select(literal(kind, Boolean).label("needs_device")) for kind in kinds)).subquery("kinds")
     begin = select(first.line).where(first.status == Status.QUEUED, first.needs_device == asked.c.needs_device)
     lines = select(
-        asked.c.needs_device, begin.order_by(first.line).limit(1).correlate(asked).scalar_subquery().label("line")
+        asked.c.needs_device, begin.order_by(*_order(first)).limit(1).correlate(asked).scalar_subquery().label("line")
     ).cte("lines", recursive=True)
     leap = select(later.line).where(
         later.status == Status.QUEUED, later.needs_device == lines.c.needs_device, later.line > lines.c.line
     )
-    following = leap.order_by(later.line).limit(1).correlate(lines).scalar_subquery()
+    following = leap.order_by(*_order(later)).limit(1).correlate(lines).scalar_subquery()
     return lines.union_all(select(lines.c.needs_device, following).where(lines.c.line.is_not(None)))
+
+
+def _order(step: type[Step]) -> tuple[InstrumentedAttribute[Any], ...]:
+    """Return the order in which only the index `steps_in_line` has steps: by `line` alone the planner took another."""
+    return step.line, step.urgency, step.id
 
 
 def _firsts(lines: CTE) -> CTE:
@@ -81,7 +86,7 @@ def _firsts(lines: CTE) -> CTE:
     standing = select(step.id).where(
         step.status == Status.QUEUED, step.needs_device == lines.c.needs_device, step.line == lines.c.line
     )
-    first = standing.order_by(step.urgency, step.id).limit(1).correlate(lines).scalar_subquery()
+    first = standing.order_by(*_order(step)).limit(1).correlate(lines).scalar_subquery()
     return select(first.label("id")).where(lines.c.line.is_not(None)).cte("firsts")
 
 

@@ -74,8 +74,9 @@ def scanned(database: Database, said: Said) -> list[str]:
 
 
 def nodes(plan: dict) -> Iterator[dict]:
-    """Yield the nodes of a plan that read a large table whole."""
-    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in BIG:
-        yield plan
+    """Yield the nodes of a plan that read a large table, or an index of it, whole."""
+    if plan["Node Type"].endswith("Scan") and "Index Cond" not in plan and "Recheck Cond" not in plan:
+        if plan.get("Relation Name") in BIG:
+            yield plan
     for inner in plan.get("Plans", ()):
         yield from nodes(inner)
