@@ -339,7 +339,7 @@ def _report(
             ],
             "explain": explain.fingerprint if explain else None,
             "map": plane.fingerprint if plane else None,
-            "tasks": [{"key": task.key, "digest": task.digest} for task in members],
+            "members": [{"key": task.key, "digest": task.digest} for task in members],
         },
         datasets=tuple(task.digest for task in members),
         needs=tuple(dict.fromkeys(step.fingerprint for step in [*needed, explain, plane] if step is not None)),

@@ -104,8 +104,8 @@ def _trainings(entries: Sequence[Json], folders: Mapping[str, Path]) -> Json:
 
 def _worries(spec: StepSpec, workspace: Workspace) -> dict[str, list[str]]:
     """Return what is worth knowing about each dataset, by key; one of which there is nothing to say is not there."""
-    tasks = spec.params.get("tasks", [])
-    found = {each["key"]: worries(Dataset.open(workspace.datasets[each["digest"]])) for each in tasks}
+    members = spec.params.get("members", [])
+    found = {each["key"]: worries(Dataset.open(workspace.datasets[each["digest"]])) for each in members}
     return {key: told for key, told in found.items() if told}
 
 

@@ -127,6 +127,6 @@ def test_losses_of_all_trainings_come_with_the_records_of_their_costs(tmp_path, 
 
 def test_what_is_odd_about_a_dataset_is_told_by_its_key(tmp_path, inputs):
     primary = write_dataset(tmp_path, "primary", [("zero", "no"), ("one", "yes")])
-    run(tmp_path / "out", inputs, explain=None, tasks=[{"key": "mine", "digest": primary.digest}])
+    run(tmp_path / "out", inputs, explain=None, members=[{"key": "mine", "digest": primary.digest}])
     told = "Fewer than five rows each have the label no, yes."
     assert json.loads((tmp_path / "out" / "report.json").read_text())["worries"] == {"mine": [told]}
