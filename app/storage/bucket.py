@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
 import obstore
@@ -208,7 +208,7 @@ class _Credential(TypedDict):
 
     access_key_id: str
     secret_access_key: str
-    token: str | None
+    token: NotRequired[str | None]
     expires_at: datetime | None
 
 
