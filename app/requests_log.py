@@ -22,8 +22,6 @@ log = structlog.get_logger()
 
 REQUEST_ID = "X-Request-Id"
 GOOD_ID = re.compile(r"[!-~]{1,100}")
-MADE = (201, 202)
-"""Answers that say where what was made is."""
 SIGNS_OF_LIFE = ("/v1/health", "/v1/ready")
 """Asked every few seconds for ever: their good answers are told at level debug."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -138,7 +136,7 @@ class Exchange:
         self.status = message["status"]
         headers = Headers(raw=list(message.get("headers", [])))
         # Not where a download was sent on to: who has that address has the file.
-        self._location = headers.get("location") if self.status in MADE else None
+        self._location = None if 300 <= message["status"] < 400 else headers.get("location")
         if headers.get("content-type", "").startswith(EVENT_STREAM):
             # It lasts as long as somebody listens: what counts is when it began.
             self._streaming = True

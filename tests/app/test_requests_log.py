@@ -221,6 +221,11 @@ def test_where_a_new_thing_is_stands_in_the_line():
     assert Seen(answering(made, body(b""))).line["location"] == "/v1/jobs/17"
 
 
+def test_an_address_that_serves_whoever_has_it_is_not_in_the_line():
+    sent_on = {**START, "status": 307, "headers": [(b"location", b"https://store/file?X-Amz-Signature=1")]}
+    assert "X-Amz" not in str(Seen(answering(sent_on, body(b""))).line)
+
+
 def test_the_start_of_the_server_passes_through():
     reached = []
 
