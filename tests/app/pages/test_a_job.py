@@ -137,7 +137,7 @@ def test_the_report_is_downloaded_as_a_file_of_its_own(visit: Begin, watched, tm
         page.get_by_role("link", name="report.html", exact=True).first.click()
     started.value.save_as(tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
-    assert (html.count("<figure>"), "<script" in html, "alike &lt;b&gt;" in html) == (4, False, True)
+    assert (html.count("<figure>"), "<script" in html, "alike &lt;b&gt;" in html) == (5, False, True)
     figures = page.get_by_role("link", name="figures.tar")
     assert figures.get_attribute("href").endswith("/artifacts/figures")
 
