@@ -190,7 +190,8 @@ def _whole_path(stack: Stack, which: str | None) -> str:
     )
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
     return (
-        f"`pytest tests/test_whole_path.py` against the containers: {ran.stdout.strip().splitlines()[-1].strip('= ')}"
+        f"`pytest {' '.join(['tests/test_whole_path.py', *chosen])}` against the containers: "
+        f"{ran.stdout.strip().splitlines()[-1].strip('= ')}"
     )
 
 
