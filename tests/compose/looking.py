@@ -74,8 +74,8 @@ def watched(compose: Compose) -> str:
     assert silent == [], f"no data for {silent}"
     return (
         f"Prometheus scraped {', '.join(sorted(targets))}; {len(wanted)} of the dashboard's {len(queries)} queries "
-        f"returned data (the others ask for GPUs and for steps that wait or run); its {len(rules)} alarms "
-        "are evaluated, and `promtool test rules` rings each"
+        "returned data (the others ask for GPUs and for steps that wait or run); "
+        f"its {len(rules)} alarms are evaluated, and `promtool test rules` rings each"
     )
 
 
