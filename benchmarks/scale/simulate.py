@@ -204,10 +204,10 @@ def server_seconds(server: Server) -> float:
 
 
 def fast_forward(database: Database, left: int) -> int:
-    """Mark queued shards as done, all but so many; return how many."""
+    """Mark queued shards as done, all but so many, those that come last; return how many."""
     with database.transaction() as session:
         queued = select(Step.id).where(Step.status == Status.QUEUED, Step.kind == "score")
-        kept = queued.order_by(Step.id).limit(left).subquery()
+        kept = queued.order_by(Step.id.desc()).limit(left).subquery()
         done = update(Step).where(Step.kind == "score", Step.status == Status.QUEUED, Step.id.not_in(select(kept)))
         result = session.execute(
             done.values(status=Status.SUCCEEDED, finished_at=now()).execution_options(synchronize_session=False)
