@@ -59,7 +59,7 @@ def test_arms_are_compared_over_several_seeds(folder):
     assert {len(arm["repeats"]) for arm in report["arms"].values()} == {2}
     assert "of 2 seeds" in " ".join(result.output.split())
     assert f"Report:{folder}/out/report.html" in "".join(result.output.split())
-    assert (folder / "out" / "report.html").read_text().count("<figure>") == 5
+    assert (folder / "out" / "report.html").read_text().count("<figure>") == 6
 
 
 def test_a_selection_alone_trains_nothing_after_it(folder):
