@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,11 @@ def test_the_tables_of_the_page_are_those_of_the_results(page: ModuleType):
     text = page.PAGE.read_text()
     assert found
     assert page.filled(text, found) == text
+
+
+def test_the_device_of_the_page_is_the_one_that_was_measured(page: ModuleType):
+    measured = json.loads((page.RESULTS / "scoring_cuda_384.json").read_text())
+    assert page.Device().rows_per_second == pytest.approx(measured["rows_per_second"]["ours"]["median"], abs=1)
 
 
 def test_twice_the_speed_is_half_the_scoring_where_starts_take_no_time(page: ModuleType):

@@ -1,6 +1,6 @@
 """Writes the tables of docs/scale.md from benchmarks/results/scale_*.json; the words between them are by hand.
 
-    python benchmarks/scale/page.py [--rows-per-second 20000]
+    python benchmarks/scale/page.py [--rows-per-second 31930]
 
 A table stands between <!-- NAME --> and <!-- end -->.
 """
