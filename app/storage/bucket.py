@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import obstore
@@ -22,9 +22,6 @@ from obstore.store import S3Store
 
 from app.storage.face import StorageUnavailable, cut_short
 from app.store_address import Place
-
-if TYPE_CHECKING:  # its stubs alone know it
-    from obstore.store import S3Credential
 
 PART_BYTES = 8 * 2**20
 """Of an upload."""
@@ -82,6 +79,7 @@ class Bucket:
         named = {"endpoint": place.endpoint, "region": place.region}
         # Any: the types that obstore gives these cannot be imported when it runs.
         config: Any = {"checksum_algorithm": "SHA256", **{name: value for name, value in named.items() if value}}
+        profile: Any = self._profile()
         self._store = S3Store(
             place.bucket,
             prefix=place.prefix or None,
@@ -96,7 +94,7 @@ class Bucket:
                 "retry_timeout": timedelta(seconds=patience_seconds),
                 "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
             },
-            credential_provider=self._profile(),
+            credential_provider=profile,
         )
 
     def put(self, source: Path, key: str, attributes: dict[str, str]) -> None:
@@ -213,7 +211,7 @@ class _Profile:
         self._path = path
         self._name = os.environ.get("AWS_PROFILE", "default")
 
-    def __call__(self) -> S3Credential:
+    def __call__(self) -> dict[str, Any]:
         """Read the file."""
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(self._path.read_text())
