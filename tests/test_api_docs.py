@@ -18,7 +18,7 @@ from fastmtl.config import PACKAGED_ENCODER
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "api.md").read_text()
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("api-docs")]
 
 
 @pytest.fixture(scope="module")

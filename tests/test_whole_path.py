@@ -54,7 +54,7 @@ QUICK = {
     "FASTMTL_CHECKPOINT_SECONDS": "1",
     "OMP_NUM_THREADS": "1",
 }
-STACKS = ["compose"] if COMPOSED in os.environ else ["embedded", "full", "s3"]
+STACKS = ["compose"] if COMPOSED in os.environ else ["embedded", "full", pytest.param("s3", marks=pytest.mark.slow)]
 
 
 @pytest.fixture
