@@ -112,10 +112,8 @@ def cached(location: str) -> Path | None:
     """
     if not location.startswith("hub:"):
         return _checkpoint(_folder_of(location))
-    try:
-        from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
-    except ImportError:  # a machine that only serves the API
-        return None
+    from huggingface_hub import try_to_load_from_cache  # here: as in `_snapshot`
+
     name, _, revision = location.removeprefix("hub:").removesuffix(MASKED_LM).rpartition("@")
     found = try_to_load_from_cache(name, "config.json", revision=revision)
     return Path(found).parent if isinstance(found, str) else None
