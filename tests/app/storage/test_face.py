@@ -49,6 +49,13 @@ def test_any_part_of_a_file_is_read(storage: Storage, key: str):
     assert (storage.size(key), read) == (10, [b"0123456789", b"3456", b"9", b""])
 
 
+def test_what_is_made_of_a_file_has_a_place_beside_it_as_long_as_it_is_there(storage: Storage):
+    put(storage, "datasets/x/canonical.parquet")
+    assert storage.beside("datasets/x/canonical.parquet").is_dir()
+    storage.delete_prefix("datasets/x")
+    assert not storage.beside("datasets/x/canonical.parquet").exists()
+
+
 def test_an_empty_file_is_a_file(storage: Storage):
     digest = put(storage, "steps/x/empty", b"")
     assert (storage.size("steps/x/empty"), content(storage, "steps/x/empty", digest)) == (0, b"")

@@ -84,6 +84,22 @@ def test_who_made_a_file_need_not_fetch_it(storage: ObjectStorage, bucket: Bucke
     assert content(storage, "steps/x/1/model", digest) == b"content"
 
 
+def test_what_lies_beside_a_fetched_file_counts_to_the_bound_and_goes_with_it(bucket: Bucket, tmp_path: Path):
+    storage = object_store(tmp_path / "here", bucket, cache_bytes=1_000)
+    put(storage, "datasets/x/canonical.parquet")
+    made = storage.beside("datasets/x/canonical.parquet") / "tokens"
+    made.mkdir()
+    (made / "ids.npy").write_bytes(bytes(900))
+    another = object_store(tmp_path / "here", bucket, cache_bytes=1_000)  # counts what is there anew
+    put(another, "datasets/y/canonical.parquet", bytes(950))
+    assert not made.exists()
+    put(storage, "datasets/z/canonical.parquet")
+    kept = storage.beside("datasets/z/canonical.parquet") / "tokens"
+    kept.mkdir()
+    storage.delete_prefix("datasets/z")
+    assert not kept.exists()
+
+
 def test_a_file_that_is_open_is_read_to_its_end_whatever_becomes_of_it(storage: ObjectStorage):
     digest = put(storage, "steps/x/1/model")
     with storage.local("steps/x/1/model", digest) as path:
