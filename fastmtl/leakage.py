@@ -3,9 +3,7 @@
 Exact: equal once lower-cased and stripped of everything but letters and digits; a pair in either order.
 Near: the character shingles of each text overlap by `NEAR` or more (Jaccard), or one letter is wrong, missing or too
 much; for pairs both texts, in either order. One letter is a large share of a short text's shingles.
-MinHash LSH (Broder, 1997; bands as in Leskovec et al., Mining of Massive Datasets, section 3.4) finds whom to compare,
-and the overlap itself is then computed, so chance can miss a match (one in 20,000 at the threshold) but makes none.
-Rows too short for their shingles to bring them together are found by what is left of them without one letter.
+All such rows are found (fastmtl/alike.py), and of what is found the overlap itself is computed.
 
 Torch-free.
 """
@@ -14,30 +12,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice, permutations
 from typing import NamedTuple
 
-from datasketch import MinHash, MinHashLSH
-
-from fastmtl.plan import Progress, silent
+from fastmtl.alike import SHINGLE, Held
 
 NEAR = 0.8
 """Overlap from which two texts are one text with a few letters changed."""
-SHINGLE = 5
-"""Characters of a shingle: shorter ones are shared by unlike texts, longer ones break at every typing error."""
-BANDS, BAND_ROWS = 25, 5
-"""Rows that agree in all 5 minima of a band are compared: of those that overlap by 0.8, all but (1 - 0.8⁵)²⁵."""
-MINIMA = BANDS * BAND_ROWS
-"""Length of a sketch."""
-SHORT = 48
-"""Letters of a row up to which one wrong one leaves less than NEAR: 5 of 44 shingles on either side, 39 / 49."""
+ROWS_AT_ONCE = 2_048
+"""Rows that are looked for together."""
 
 Row = tuple[str, str | None]
 """text_a, and text_b of a pair."""
 Key = tuple[str, ...]
 """Normalised texts; those of a pair sorted."""
+
+_ASCII_WORDS = bytes(code if chr(code).isalnum() and code < 128 else ord(" ") for code in range(256))
 
 
 class Leak(NamedTuple):
@@ -50,41 +42,74 @@ class Leak(NamedTuple):
 
 
 class LeakGuard:
-    """Holds the rows that are measured on; finds others in them. Takes about 5 kB a held row where `near` is set."""
+    """Holds the rows that are measured on; finds others in them. Takes some kilobytes a held row if `near` is set."""
 
-    def __init__(self, held: Iterable[Row], *, near: bool, progress: Progress = silent) -> None:
+    def __init__(self, held: Iterable[Row], *, near: bool) -> None:
         self._keys = [normalise(row) for row in held]
         self._first: dict[Key, int] = {}
         for number, key in enumerate(self._keys):
             self._first.setdefault(key, number)
-        self._shortened: dict[int, list[int]] = {}
-        self._index = MinHashLSH(num_perm=MINIMA, params=(BANDS, BAND_ROWS)) if near else None
-        if self._index is not None:
-            for done, (key, sketch) in enumerate(zip(self._first, sketches(self._first), strict=True), 1):
-                self._index.insert(self._first[key], sketch)
-                for shortened in _without_a_letter(key):
-                    self._shortened.setdefault(shortened, []).append(self._first[key])
-                progress(done, len(self._first), "rows")
+        self._alike = _AlikeRows(self._first) if near else None
 
     def find(self, rows: Iterable[Row]) -> Iterator[Leak | None]:
         """Yield for every row its best match among the held-out rows, or None."""
-        keys = [normalise(row) for row in rows]
-        if self._index is None:
-            yield from (self._exact(key) for key in keys)
-            return
-        for key, sketch in zip(keys, sketches(keys), strict=True):
-            alike = {*self._index.query(sketch)}
-            alike.update(*(self._shortened.get(shortened, ()) for shortened in _without_a_letter(key)))
-            yield self._exact(key) or self._nearest(key, alike)
+        rows = iter(rows)
+        while keys := [normalise(row) for row in islice(rows, ROWS_AT_ONCE)]:
+            exact = [self._exact(key) for key in keys]
+            rest = [key for key, leak in zip(keys, exact, strict=True) if leak is None]
+            near = iter(self._nearest(rest))
+            yield from (leak or next(near) for leak in exact)
 
     def _exact(self, key: Key) -> Leak | None:
         return Leak(self._first[key], 1.0) if key in self._first else None
 
-    def _nearest(self, key: Key, candidates: Iterable[int]) -> Leak | None:
-        """Return the candidate that overlaps most, the first of equal ones, if that is enough."""
+    def _nearest(self, keys: Sequence[Key]) -> list[Leak | None]:
+        """Return for every row the held one that it overlaps with most, the first of equal ones, if that is enough."""
+        if self._alike is None:
+            return [None] * len(keys)
+        return [self._best(key, candidates) for key, candidates in zip(keys, self._alike.find(keys), strict=True)]
+
+    def _best(self, key: Key, candidates: Iterable[int]) -> Leak | None:
         found = [Leak(number, similarity(key, self._keys[number])) for number in candidates]
         best = max(found, key=lambda leak: (leak.similarity, -leak.held_row), default=None)
         return best if best and best.similarity >= NEAR else None
+
+
+class _AlikeRows:
+    """Finds rows by their texts: two may be nearly one if each text of one may be nearly a text of the other."""
+
+    def __init__(self, rows: Mapping[Key, int]) -> None:
+        places: dict[str, int] = {}
+        self._rows = {
+            number: tuple(places.setdefault(text, len(places)) for text in key) for key, number in rows.items()
+        }
+        """The places of the texts of every row, by its number."""
+        self._standing: list[list[int]] = [[] for _ in places]
+        """In which rows every text stands."""
+        for number, texts in self._rows.items():
+            for place in {*texts}:
+                self._standing[place].append(number)
+        self._held = Held(list(places), NEAR)
+        self._shapes = {len(key) for key in rows}
+
+    def find(self, keys: Sequence[Key]) -> list[list[int]]:
+        """Return for every row the numbers of those that it may be nearly one with."""
+        texts = [*dict.fromkeys(text for key in keys if len(key) in self._shapes for text in key)]
+        found = self._held.find(texts)
+        alike: dict[str, set[int]] = {}
+        for place, held in zip(found.texts.tolist(), found.held.tolist(), strict=True):
+            alike.setdefault(texts[place], set()).add(held)
+        return [self._with([alike[text] for text in key]) if alike.keys() >= {*key} else [] for key in keys]
+
+    def _with(self, alike: Sequence[set[int]]) -> list[int]:
+        """Return the rows that have one text of each kind."""
+        fewest = min(alike, key=lambda places: sum(len(self._standing[place]) for place in places))
+        rows = {number for place in fewest for number in self._standing[place]}
+        return [number for number in sorted(rows) if self._fits(self._rows[number], alike)]
+
+    def _fits(self, texts: Sequence[int], alike: Sequence[set[int]]) -> bool:
+        orders = permutations(texts) if len(texts) == len(alike) else ()
+        return any(all(map(set.__contains__, alike, order)) for order in orders)
 
 
 def normalise(row: Row) -> Key:
@@ -118,6 +143,9 @@ def _of_rows(one: Key, other: Key, measure: Callable[[str, str], float]) -> floa
 
 
 def _plain(text: str) -> str:
+    if text.isascii():
+        words = text.encode().lower().translate(_ASCII_WORDS).split()
+        return b" ".join(words).decode() or text.strip()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return re.sub(r"[\W_]+", " ", folded).strip() or folded.strip()
 
@@ -129,7 +157,7 @@ def _likeness(one: str, other: str) -> float:
 
 def _overlap(one: str, other: str) -> float:
     """Return the Jaccard similarity of two texts' shingles."""
-    first, second = _shingles(one), _shingles(other)
+    first, second = shingles(one), shingles(other)
     return len(first & second) / len(first | second)
 
 
@@ -142,21 +170,7 @@ def _one_letter_apart(one: str, other: str) -> bool:
     return any(one[place + a :] == other[place + b :] for a, b in ((1, 1), (1, 0), (0, 1)))
 
 
-def _without_a_letter(key: Key) -> set[int]:
-    """Return hashes of a short row and of what is left of it without each of its letters; of a longer one none."""
-    text = "\n".join(key)
-    if len(text) > SHORT:
-        return set()
-    return {zlib.crc32(text.encode()), *(zlib.crc32((text[:i] + text[i + 1 :]).encode()) for i in range(len(text)))}
-
-
 @lru_cache(maxsize=4096)
-def _shingles(text: str) -> frozenset[str]:
+def shingles(text: str) -> frozenset[str]:
     """Return the runs of SHINGLE characters; of a shorter text the text itself."""
     return frozenset(text[start : start + SHINGLE] for start in range(max(1, len(text) - SHINGLE + 1)))
-
-
-def sketches(keys: Iterable[Key]) -> Iterator[MinHash]:
-    """Yield the MinHash of each row: of the shingles of both texts together."""
-    sets = ([shingle.encode() for text in key for shingle in _shingles(text)] for key in keys)
-    yield from MinHash.generator(sets, num_perm=MINIMA, hashfunc=zlib.crc32)

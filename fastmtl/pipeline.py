@@ -30,7 +30,7 @@ from fastmtl.errors import BudgetTooLarge, InvalidConfig, UnknownName
 from fastmtl.plan import Json, StepSpec, TaskRef, Workspace, in_order
 
 # Versions: raise one when the step's code changes what it computes; results of the older one are then not reused.
-LEAKAGE_VERSION = 2
+LEAKAGE_VERSION = 3
 SELECT_VERSION = 3
 EXPLAIN_VERSION = 2
 MAP_VERSION = 1

@@ -43,28 +43,40 @@ def write(folder: Path, texts: kit.Texts, name: str) -> Path:
 
 
 class Clock:
-    """When each step of ours began."""
+    """When each step of ours began, and how long those of a kind took."""
 
     def __init__(self) -> None:
         self.began: dict[str, float] = {}
+        self.took: dict[str, float] = {"files read": 0.0}
+        self._kind, self._since = "files read", time.perf_counter()
 
     def __call__(self, step: StepSpec) -> Progress:
         """Note it."""
-        self.began[step.kind] = time.perf_counter()
+        self.stop()
+        self._kind = step.kind
+        self.began[step.kind] = self._since
         return silent
+
+    def stop(self) -> None:
+        """End the step before."""
+        now = time.perf_counter()
+        self.took[self._kind] = self.took.get(self._kind, 0.0) + now - self._since
+        self._since = now
 
 
 def ours(tasks: Sequence[kit.Texts], held: kit.Texts, config: JobConfig, device: str) -> dict[str, float]:
-    """Return the seconds to the selection and to the end."""
+    """Return the seconds to the selection, to the end and of each kind of step."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder, clock = Path(scratch), Clock()
+        folder = Path(scratch)
         primary, *auxiliary = [write(folder, texts, texts.task) for texts in tasks]
         validation = write(folder, held, "held")
-        began = time.perf_counter()
+        began, clock = time.perf_counter(), Clock()
         select_rows(
             primary, auxiliary, folder / "out", validation=validation, config=config, device=device, progress=clock
         )
-        return {"selection": clock.began["target"] - began, "model": time.perf_counter() - began}
+        clock.stop()
+        ends = {"selection": clock.began["target"] - began, "model": time.perf_counter() - began}
+        return ends | clock.took
 
 
 def theirs(tasks: Sequence[kit.Texts], held: kit.Texts, config: JobConfig, device: str) -> dict[str, float]:
@@ -146,6 +158,9 @@ def main() -> None:
         "config": {"budget": given.budget, "rows_per_task": given.rows_per_task, "preset": "small"},
         "seconds": {
             name: {end: kit.spread([each[end] for each in found], 1) for end in ends} for name, found in took.items()
+        },
+        "seconds_by_step": {
+            kind: kit.spread([each[kind] for each in took["ours"]]) for kind in took["ours"][0] if kind not in ends
         },
         "full_mtdnn_seconds": {name: round(each, 1) for name, each in whole.items()},
         "full_mtdnn_over_our_job": {

@@ -7,8 +7,10 @@ down as it takes to fill the budget. Every taken row holds some kilobytes until 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -18,9 +20,16 @@ from fastmtl.datasets import Dataset
 from fastmtl.errors import InvalidConfig
 from fastmtl.selectors import Pool, Ranked, Selection, ranked
 
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+    from fastmtl.leakage import Key
+
 summary = "The best rows none of which nearly repeats a better one in its texts."
 
 ROWS_AT_ONCE = 8_192
+MINIMA = 125
+"""Length of a sketch."""
 MISSED = 1e-4
 """How likely, at most, two rows are not compared that overlap just enough to matter."""
 
@@ -69,18 +78,28 @@ def _distinct(pool: Pool, order: Ranked, threshold: float) -> Iterator[int]:
     """Yield the places, rising, of the rows that repeat none of those yielded before."""
     from datasketch import MinHashLSH  # here: it loads scipy, and listing selectors needs only numpy
 
-    from fastmtl.leakage import MINIMA, normalise, overlap, sketches
+    from fastmtl.leakage import normalise, overlap
 
     index = MinHashLSH(num_perm=MINIMA, params=bands(threshold, MINIMA))
     taken: list[tuple[str, ...]] = []
     for start in range(0, len(order.rows), ROWS_AT_ONCE):
         pool.progress(start, len(order.rows), "rows")
         keys = [normalise(row) for row in _texts(pool, order, start, start + ROWS_AT_ONCE)]
-        for place, (key, sketch) in enumerate(zip(keys, sketches(keys), strict=True), start):
+        for place, (key, sketch) in enumerate(zip(keys, _sketches(keys), strict=True), start):
             if not any(overlap(key, taken[other]) >= threshold for other in index.query(sketch)):
                 index.insert(len(taken), sketch)
                 taken.append(key)
                 yield place
+
+
+def _sketches(keys: Iterable[Key]) -> Iterator[MinHash]:
+    """Yield the MinHash of each row: of the shingles of both texts together (Broder, 1997)."""
+    from datasketch import MinHash
+
+    from fastmtl.leakage import shingles
+
+    sets = ([shingle.encode() for text in key for shingle in shingles(text)] for key in keys)
+    yield from MinHash.generator(sets, num_perm=MINIMA, hashfunc=zlib.crc32)
 
 
 def _texts(pool: Pool, order: Ranked, start: int, stop: int) -> list[tuple[str, str | None]]:

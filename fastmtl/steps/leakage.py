@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from fastmtl.datasets import Dataset, dataset_of
 from fastmtl.leakage import LeakGuard, Row
 from fastmtl.plan import Json, StepSpec, Workspace
-from fastmtl.telling import Standing
 
 SCHEMA = pa.schema(
     [
@@ -34,8 +33,7 @@ ROWS_AT_ONCE = 8_192
 def run(spec: StepSpec, workspace: Workspace) -> Json:
     """Compare every row of every dataset with the held-out ones."""
     held = dataset_of(workspace, spec.params["held"])
-    told = Standing(workspace.progress)
-    guard = LeakGuard(_rows(held), near=spec.params["near"], progress=told.beside("learning the held-out rows"))
+    guard = LeakGuard(_rows(held), near=spec.params["near"])
     searched = [digest for digest in spec.datasets if digest != spec.params["held"]]
     datasets = {digest: dataset_of(workspace, digest) for digest in searched}
     total = sum(dataset.rows for dataset in datasets.values())
@@ -50,7 +48,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
                 writer.write_table(part)
                 found[digest] += part.num_rows
                 done += stop - start
-                told(done, total, "rows")
+                workspace.progress(done, total, "rows")
     return {"leaks": found}
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmtl.leakage import NEAR, SHINGLE, SHORT, Leak, LeakGuard, normalise, overlap, similarity
+from fastmtl.alike import SHINGLE
+from fastmtl.leakage import NEAR, ROWS_AT_ONCE, Leak, LeakGuard, normalise, overlap, similarity
 
 WORDS = [
     "".join(random.Random(seed).choices(string.ascii_lowercase, k=2 + seed % 9)) for seed in range(400)
@@ -74,7 +75,7 @@ def test_one_letter_makes_short_texts_no_others(one, other, expected):
     assert similarity((one,), (other,)) == similarity((other,), (one,)) == pytest.approx(expected)
 
 
-@given(st.text("abc ", min_size=5, max_size=SHORT + 20), st.data())
+@given(st.text("abc ", min_size=5, max_size=70), st.data())
 def test_a_row_with_one_wrong_letter_is_always_found(text, data):
     place = data.draw(st.integers(0, len(text) - 1))
     row = (text[:place] + "x" + text[place + 1 :], None)
@@ -102,6 +103,39 @@ def test_all_planted_leaks_are_found_at_their_rows_and_nothing_else(rows):
     assert [leak and leak.held_row for leak in found] == expected
     assert all(leak.similarity == 1.0 for leak in found[:500])
     assert all(leak.similarity >= NEAR for leak in found[500:750])
+
+
+TEXTS = st.text("ab .", max_size=12)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS | st.none())), st.lists(st.tuples(TEXTS, TEXTS | st.none())))
+def test_the_best_match_is_that_of_a_comparison_with_every_row(held, rows):
+    keys = [normalise(row) for row in held]
+    expected = []
+    for key in map(normalise, rows):
+        found = [Leak(number, 1.0 if key == other else similarity(key, other)) for number, other in enumerate(keys)]
+        best = max(found, key=lambda leak: (leak.similarity, -leak.held_row), default=None)
+        expected.append(best if best and best.similarity >= NEAR else None)
+    assert list(LeakGuard(held, near=True).find(rows)) == expected
+
+
+@given(st.text())
+def test_texts_of_ascii_alone_are_normalised_like_others(text):
+    """A text of ASCII alone goes a way of its own, which leaves the same of it."""
+    ascii_alone = text.encode("ascii", "ignore").decode()
+    ((alone,), (among,)) = normalise((ascii_alone, None)), normalise((ascii_alone + " \u00e9", None))
+    assert among == f"{alone} \u00e9".strip() or not any(letter.isalnum() for letter in ascii_alone)
+
+
+def test_rows_are_found_wherever_they_stand_among_many():
+    held = [(text, None) for text in sentences(30, seed=5)]
+    rows = [(text, None) for text in sentences(2 * ROWS_AT_ONCE + 1, seed=6, words=6)]
+    places = [0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE]
+    for place, row in zip(places, held, strict=False):
+        rows[place] = row
+    found = list(LeakGuard(held, near=True).find(rows))
+    assert [place for place, leak in enumerate(found) if leak] == places
+    assert [found[place].held_row for place in places] == [0, 1, 2, 3]
 
 
 def test_without_near_only_equal_texts_are_found():
