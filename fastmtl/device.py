@@ -101,6 +101,8 @@ def make_deterministic() -> None:
     # A debugging aid that costs a tenth of a step.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # It is prepared anew for every shape, which takes seconds, and its sums have no one order.
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _cpu_has_bf16() -> bool:

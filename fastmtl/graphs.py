@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from fastmtl import ragged
+from fastmtl.backward import strictly
 from fastmtl.batches import Batch
 from fastmtl.device import Machine
 from fastmtl.model import MtDnn
@@ -80,7 +81,7 @@ class Graphs:
         reader = _Rectangle(self._model, names, length, self._machine)
         samples = tuple(each.clone() for each in given)
         drawn_on = [torch.device(self._machine.device)] if self._machine.device != "cpu" else []
-        with torch.random.fork_rng(drawn_on), _nothing_collected():
+        with torch.random.fork_rng(drawn_on), _nothing_collected(), strictly():
             captured = torch.cuda.make_graphed_callables(
                 reader, samples, num_warmup_iters=WARM_UPS, allow_unused_input=True
             )
@@ -91,7 +92,6 @@ class Graphs:
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
     """Keep garbage until afterwards: an older graph that is freed while one is captured breaks the capture."""
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -25,6 +25,7 @@ from torch.nn import functional
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from fastmtl import memory
+from fastmtl.backward import Backward
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
 from fastmtl.device import Machine
@@ -147,11 +148,12 @@ def adapt(
     portion = Portion(checkpoints.at_once(config.batch_size), "rows", progress)
     run = Run(model, config.learning_rate, steps, machine, portion, rows.seed)
     run.go_on(checkpoints, progress)
+    backward = Backward()
     for epoch in range(run.epoch, config.epochs):
         model.train()
         masked = rows.masked(epoch)
         for batch in _batches(rows.tokens.lengths, config.batch_size, rows.seed, epoch)[run.batch :]:
-            run.step(len(batch), _backward(model, masked, batch, machine, portion))
+            run.step(len(batch), _backward(model, masked, batch, machine, portion, backward))
             progress(run.rows, config.epochs * n, "rows", f"epoch {epoch + 1} of {config.epochs}")
             checkpoints.tick()
         loss = float(run.total) * config.epochs / steps
@@ -184,29 +186,36 @@ def logits_bytes(model: PreTrainedModel, tokens: int, share: float) -> int:
 
 
 def _backward(
-    model: PreTrainedModel, masked: MaskedRows, batch: Rows, machine: Machine, portion: Portion
+    model: PreTrainedModel,
+    masked: MaskedRows,
+    batch: Rows,
+    machine: Machine,
+    portion: Portion,
+    backward: Backward,
 ) -> torch.Tensor:
     """Lay the gradients of a batch's loss, the mean over its masked tokens, down in the model, in parts that fit."""
     tokens = max(1, int(masked.counts[batch].sum()))  # a batch of special tokens alone has nothing masked
     while True:
         parts = np.array_split(batch, -(-len(batch) // portion.size))
         try:
-            losses = [_backward_of_part(model, masked, part, tokens, machine) for part in parts]
+            losses = [_backward_of_part(model, masked, part, tokens, machine, backward) for part in parts]
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             model.zero_grad()
+            if backward.forgives(error):
+                continue
             rows = len(parts[0])
             portion.shrink(error, rows, rows, int(masked.inputs.lengths[batch].max()))
 
 
 def _backward_of_part(
-    model: PreTrainedModel, masked: MaskedRows, part: Rows, tokens: int, machine: Machine
+    model: PreTrainedModel, masked: MaskedRows, part: Rows, tokens: int, machine: Machine, backward: Backward
 ) -> torch.Tensor:
     """Add what a part's rows contribute to the gradients of a mean over `tokens`; return what to the mean itself."""
     groups = np.array_split(part, min(machine.groups, len(part)))
     losses = torch.cat([masked_losses(model, masked, group, machine) for group in groups])  # [m of the M]
     loss = losses.sum() / tokens
-    loss.backward()  # type: ignore[no-untyped-call]
+    backward(loss)
     return loss.detach()
 
 

@@ -28,9 +28,9 @@ class Run:
         trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
         self._weights = {name: each.detach() for name, each in (trained | dict(model.named_buffers())).items()}
         """What training may change in the model, by name; tensors that two layers share once."""
-        self.optimiser = torch.optim.AdamW(trained.values(), lr=learning_rate, weight_decay=0.0, fused=True)
+        self._trained = list(trained.values())
+        self.optimiser = torch.optim.AdamW(self._trained, lr=learning_rate, weight_decay=0.0, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: 1 - step / steps)
-        self._model = model
         self._device = machine.device
         self._portion = portion
         self.epoch = 0
@@ -44,7 +44,7 @@ class Run:
 
     def step(self, rows: int, loss: torch.Tensor) -> None:
         """Take an optimiser step with the gradients of a batch of so many rows."""
-        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
+        _clip([each.grad for each in self._trained if each.grad is not None])
         self.optimiser.step()
         self.optimiser.zero_grad()
         self._schedule.step()
@@ -111,3 +111,12 @@ class Run:
         torch.set_rng_state(kept.tensors["random/cpu"])
         if self._device.startswith("cuda"):
             torch.cuda.set_rng_state(kept.tensors["random/cuda"], self._device)
+
+
+def _clip(gradients: list[torch.Tensor]) -> None:
+    """Do what `nn.utils.clip_grad_norm_` does, to the bit, without the milliseconds that it takes for each to move it.
+
+    All gradients are on one device.
+    """
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, torch.clamp(MAX_GRADIENT_NORM / (norm + 1e-6), max=1.0))

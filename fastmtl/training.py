@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from fastmtl import ragged
+from fastmtl.backward import Backward
 from fastmtl.batches import Batch, TaskRows, batches_per_epoch, training_batches
 from fastmtl.checkpoints import Checkpoints
 from fastmtl.config import TrainingConfig
@@ -125,6 +126,8 @@ def _backward(
             return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             model.zero_grad()
+            if reader.backward.forgives(error):
+                continue
             rows = len(parts[0].rows)
             portion.shrink(error, rows, rows, int(batch.source.tokens.lengths[share.rows].max()))
 
@@ -134,7 +137,7 @@ def _backward_of_part(model: MtDnn, part: Batch, batch: Batch, loss_of: LossOf, 
     loss = loss_of(model, reader.features(part), part)
     if len(part.rows) < len(batch.rows):
         loss = loss * (len(part.rows) / len(batch.rows))
-    loss.backward()  # type: ignore[no-untyped-call]
+    reader.backward(loss)
     return loss.detach()
 
 
@@ -147,6 +150,7 @@ class Reader:
     def __init__(self, model: MtDnn, rows: int, sources: Sequence[TaskRows], steps: int, machine: Machine) -> None:
         """Read batches most of which have so many rows."""
         self.device = machine.device
+        self.backward = Backward()
         self._model = model
         self._machine = machine
         longest = max((int(each.tokens.lengths.max()) for each in sources if len(each.tokens)), default=0)

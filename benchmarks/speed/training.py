@@ -32,6 +32,10 @@ TRAININGS: dict[str, tuple[tuple[str, ...], LossOf]] = {
 }
 
 
+RATES = {384: 1e-4, 768: 2e-5}
+"""Learning rates by width; random weights of BERT-base's size diverge at the larger one in either loop."""
+
+
 def measure(
     made: Checkpoint, tasks: Sequence[kit.Texts], loss_of: LossOf, device: str, epochs: int, seeds: int
 ) -> dict[str, object]:
@@ -40,11 +44,12 @@ def measure(
     labels = [source.labels for source in sources]
     start = copy.deepcopy(model.state_dict())
     machine = describe(device, "auto")
-    config = TrainingConfig(epochs=epochs, learning_rate=1e-4, batch_size=32)
+    rate = RATES[made.encoder.config.hidden_size]
+    config = TrainingConfig(epochs=epochs, learning_rate=rate, batch_size=32)
     curves: dict[str, list[list[float]]] = {"published": [], "ours": []}
 
     def theirs(model: MtDnn, seed: int) -> Sequence[float]:
-        return published.train(model, made.tokenizer, tasks, labels, loss_of, device, epochs, seed)
+        return published.train(model, made.tokenizer, tasks, labels, loss_of, device, epochs, seed, learning_rate=rate)
 
     def ours(model: MtDnn, seed: int) -> Sequence[float]:
         return train(model, sources, config, loss_of, machine, seed, silent).losses

@@ -66,6 +66,30 @@ def plain_losses(folder, config: TrainingConfig, seed: int) -> list[float]:
     return curve
 
 
+class Orderless(torch.autograd.Function):
+    """The identity, whose gradient torch cannot put in place in one order."""
+
+    @staticmethod
+    def forward(context, values):
+        return values.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        places = torch.arange(gradient.numel()).view(gradient.shape)
+        return torch.zeros_like(gradient).put_(places, gradient)
+
+
+@pytest.mark.filterwarnings("ignore:put_ does not have")
+def test_a_network_with_an_operation_that_has_no_order_is_trained_all_the_same(encoder_folders):
+    def loss_of(model, features, batch):
+        return batch_task_loss(model, Orderless.apply(features), batch)
+
+    config = TrainingConfig(epochs=2, learning_rate=1e-3, batch_size=5)
+    model, sources = world(encoder_folders["bert"])
+    found = train(model, sources, config, loss_of, CPU, 3, silent).losses
+    assert found == pytest.approx(plain_losses(encoder_folders["bert"], config, 3), rel=1e-4)
+
+
 def test_the_loss_curve_equals_that_of_a_plain_loop(encoder_folders):
     config = TrainingConfig(epochs=3, learning_rate=1e-3, batch_size=5)
     model, sources = world(encoder_folders["bert"])
