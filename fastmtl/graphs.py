@@ -29,8 +29,8 @@ SHAPES = 8
 """Graphs at most."""
 STEP = 16
 """Lengths are multiples of it."""
-LEAST_STEPS = 64
-"""A training of fewer steps is over before its graphs have paid for themselves."""
+LEAST_STEPS = 40
+"""A training of fewer steps is over before its graphs have paid for themselves: eight captures cost so many steps."""
 WARM_UPS = 1
 """Passes before a capture, so that nothing is set up while it runs."""
 ROOM = 2.0

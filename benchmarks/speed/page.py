@@ -72,7 +72,10 @@ def job(result: Json) -> str:
         [f"full MT-DNN, {side} loop (reckoned)", f"{full[side]:,.0f}", "", f"{told(over[side])} of our job"]
         for side in ("published", "ours")
     ]
-    return markdown(["", "published, s", "ours, s", "ratio"], rows)
+    steps = result.get("seconds_by_step", {})
+    parts = ", ".join(f"{kind} {told(took)}" for kind, took in steps.items())
+    where = f"\n\nSeconds of ours: {parts}." if steps else ""
+    return markdown(["", "published, s", "ours, s", "ratio"], rows) + where
 
 
 def cascade(result: Json) -> str:
