@@ -47,7 +47,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def environments() -> list[tuple[str, str]]:
-    services = [*SERVICES.items(), *read("docker-compose.cpu.yml")["services"].items()]
+    files = ("docker-compose.yml", "docker-compose.cpu.yml", "docker-compose.s3.yml")
+    services = [service for name in files for service in read(name)["services"].items()]
     written = [(where, name) for where, service in services for name in service.get("environment", {})]
     return written + [("Dockerfile", name) for name in re.findall(r"\b(FASTMTL_\w+)=", DOCKERFILE)]
 
@@ -60,7 +61,7 @@ def known_variables() -> set[str]:
 
 def test_the_services_that_there_are():
     assert {name for name in SERVICES if not name.startswith("worker-")} == {
-        *("api", "migrate", "postgres", "redis", "worker"),
+        *("api", "migrate", "postgres", "redis", "worker", "cpu-worker"),
         *("grafana", "prometheus"),
     }
 
@@ -77,6 +78,19 @@ def test_workers_differ_in_nothing_but_their_gpu():
         {key: SERVICES[name][key] for key in SERVICES[name] if key not in ("deploy", "profiles")} for name in WORKERS
     ]
     assert len(plain) == 8 and all(each == plain[0] for each in plain)
+
+
+def test_the_worker_of_steps_without_a_gpu_asks_for_none_and_takes_no_others():
+    plain, ours = SERVICES["worker"], SERVICES["cpu-worker"]
+    assert ours["environment"] == plain["environment"] | {"FASTMTL_DEVICE": "cpu", "FASTMTL_TAKES": "cpu"}
+    differing = {key for key in {*plain, *ours} if plain.get(key) != ours.get(key)}
+    assert differing == {"environment", "profiles", "deploy"} and "deploy" not in ours
+
+
+def test_every_process_that_touches_files_knows_the_object_store():
+    stored = {name for name, service in SERVICES.items() if "storage:/var/lib/fastmtl" in service.get("volumes", ())}
+    laid_over = read("docker-compose.s3.yml")["services"]
+    assert {name for name, service in laid_over.items() if "s3_credentials" in service.get("secrets", ())} >= stored
 
 
 def test_what_watches_is_started_only_when_it_is_asked_for():
@@ -125,7 +139,7 @@ def waited_for(name: str) -> dict[str, dict[str, str]]:
 
 
 def test_tables_are_there_before_anything_uses_them():
-    assert {name for name in SERVICES if "migrate" in waited_for(name)} == {"api", *WORKERS}
+    assert {name for name in SERVICES if "migrate" in waited_for(name)} == {"api", "cpu-worker", *WORKERS}
 
 
 def test_only_the_api_is_published_and_only_on_this_machine():
@@ -195,7 +209,11 @@ def test_api_and_workers_share_storage_and_nothing_else_does():
     mounted = {name: service["volumes"] for name, service in SERVICES.items() if "volumes" in service}
     home = re.search(r"FASTMTL_HOME=(\S+)", DOCKERFILE)
     assert home is not None
-    assert {name for name, volumes in mounted.items() if f"storage:{home[1]}" in volumes} == {"api", *WORKERS}
+    assert {name for name, volumes in mounted.items() if f"storage:{home[1]}" in volumes} == {
+        "api",
+        "cpu-worker",
+        *WORKERS,
+    }
     sources = {volume.partition(":")[0] for volumes in mounted.values() for volume in volumes}
     assert {source for source in sources if not source.startswith("./")} == set(COMPOSE["volumes"])
     assert all((ROOT / source).exists() for source in sources if source.startswith("./"))
