@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -44,15 +44,14 @@ def write_pool(data: Path, folder: Path, rows: int) -> dict[str, tuple[Path, Tas
         order = np.concatenate(
             [np.random.default_rng(turn).permutation(len(texts)) for turn in range(wanted // len(texts) + 1)]
         )
-        table = pa.table(
-            {
-                "text_a": texts.text_a,
-                "text_b": texts.text_b or [None] * len(texts),
-                "label": list(map(str, texts.labels)),
-            }
-        )
-        found[texts.task] = kept(folder, texts.task, table.take(pa.array(order[:wanted])))
+        found[texts.task] = kept(folder, texts.task, table_of(texts).take(pa.array(order[:wanted])))
     return found
+
+
+def table_of(texts: kit.Texts) -> pa.Table:
+    """Return rows as a table."""
+    second = texts.text_b or [None] * len(texts)
+    return pa.table({"text_a": texts.text_a, "text_b": second, "label": list(map(str, texts.labels))})
 
 
 def kept(folder: Path, name: str, table: pa.Table) -> tuple[Path, TaskRef]:
@@ -68,8 +67,14 @@ def run(step: StepSpec, datasets: dict[str, Path], inputs: dict[str, Path], outp
     """Run a step and leave its result and its peak beside its output."""
     tokens = {digest: path.with_suffix(".tokens") for digest, path in datasets.items()}
     result = pipeline.run(step, Workspace(datasets, inputs, output, "cpu", silent, tokens=tokens))
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    output.with_suffix(".json").write_text(json.dumps([result, peak]))
+    output.with_suffix(".json").write_text(json.dumps([result, peak()]))
+
+
+def peak() -> int:
+    """Return the most bytes that this process has held; what `getrusage` tells counts the one that started it, too."""
+    told = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert told, "only Linux tells it"
+    return 1024 * int(told[1])
 
 
 def peaks(data: Path, folder: Path, rows: int, known: Known) -> Json:
@@ -77,7 +82,14 @@ def peaks(data: Path, folder: Path, rows: int, known: Known) -> Json:
     pool = write_pool(data, folder, rows)
     datasets = {ref.digest: path for path, ref in pool.values()}
     refs = [ref for _, ref in pool.values()]
-    config = JobConfig.model_validate({"encoder": {"name": "small", "max_length": 64}, "budget": 1_000})
+    config = JobConfig.model_validate(
+        {
+            "preset": "small",
+            "encoder": {"name": "small", "max_length": 64},
+            "budget": 1_000,
+            "discriminator": {"rows_per_task": 50},
+        }
+    )
     ordered = [refs[0], *in_order(refs[1:])]
     steps = methods.plan("discriminator", config, describe(config.encoder, known), ordered, label="rank")
     cache, folders, found = Cache(folder / "cache"), {}, []
@@ -88,12 +100,12 @@ def peaks(data: Path, folder: Path, rows: int, known: Known) -> Json:
             process.start()
             process.join()
             assert process.exitcode == 0, step.name
-            result, peak = json.loads(output.with_suffix(".json").read_text())
+            result, most = json.loads(output.with_suffix(".json").read_text())
             output.with_suffix(".json").unlink()
             folders[step.fingerprint] = cache.keep(output, step.fingerprint, result)
-        found.append((step.kind, peak / MIB))
-    scored = [peak for kind, peak in found if kind != "discriminator"]
-    by_kind = {kind: round(max(peak for each, peak in found if each == kind), 1) for kind, _ in found}
+        found.append((step.kind, most / MIB))
+    scored = [most for kind, most in found if kind != "discriminator"]
+    by_kind = {kind: round(max(most for each, most in found if each == kind), 1) for kind, _ in found}
     return {"rows": sum(ref.rows for ref in refs), "shards": len(scored), "peak_mib": max(scored), "by_step": by_kind}
 
 
