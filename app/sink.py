@@ -1,4 +1,7 @@
-"""Where the bytes of an upload go: a file that is written and digested a batch at a time, in a thread."""
+"""Where the bytes of an upload go: a file that is written and digested a batch at a time, in a thread.
+
+While a batch is written the next one comes in; no more than these two are in memory.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ BATCH_BYTES = 4 * 2**20
 class Sink:
     """Counts and digests what is written; at the end of its context what waits is written too.
 
-    That holds after an error as well: a body which was cut counts as far as it came.
+    That holds after an error as well: a body which was cut counts as far as it came. Nothing is written after a batch
+    that could not be.
     """
 
     def __init__(self, file: BinaryIO, algorithm: str | None, check_room: Callable[[int], None]) -> None:
@@ -44,12 +48,13 @@ class Sink:
         return self._digest.hexdigest() if self._digest else ""
 
     async def write(self, chunk: bytes) -> None:
-        """Take a chunk; raises OSError where there is no room."""
+        """Take a chunk; raises OSError where there was no room for an earlier one."""
         self.bytes += len(chunk)
         self._pending.append(chunk)
         self._waiting += len(chunk)
         if self._waiting >= BATCH_BYTES:
-            await self._flush()
+            await self._written()
+            self._begin()
 
     async def __aenter__(self) -> Sink:
         """Return the sink."""
@@ -58,15 +63,20 @@ class Sink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what waits."""
-        if self._writing is not None and not self._writing.done():
-            await asyncio.wait([self._writing])  # the request was cancelled; its thread has the file
-        await self._flush()
+        """Write what waits. Raises OSError where there is no room."""
+        await self._written()  # also where the request was cancelled: the thread has the file
+        self._begin()
+        await self._written()
 
-    async def _flush(self) -> None:
+    def _begin(self) -> None:
+        """Have what waits written."""
         batch, self._pending, self._waiting = self._pending, [], 0
         if batch:
             self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, batch))
+
+    async def _written(self) -> None:
+        """Wait for the batch that is being written; raises what ended that early, as often as it is asked."""
+        if self._writing is not None:
             await asyncio.shield(self._writing)
 
     def _write(self, batch: list[bytes]) -> None:

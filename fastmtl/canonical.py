@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fastmtl.artifacts import sha256
+from fastmtl.behind import Behind
 from fastmtl.checks import SCHEMA, Checks, Good
 from fastmtl.columns import Columns, resolve
 from fastmtl.datasets import GROUP_ROWS, METADATA, Summary, TaskKind
 from fastmtl.errors import InvalidDataset, Problem
 from fastmtl.formats import FileFormat, sniff
-from fastmtl.labels import Labels
+from fastmtl.labels import Labels, Meaning
 from fastmtl.raw import Limits, Table
 from fastmtl.readers import open_table
 from fastmtl.tally import Statistics
@@ -27,8 +31,11 @@ __all__ = ["Limits", "convert"]
 
 GROUP_CHARS = 2**23
 """A row group ends, too, with the row that reaches so many characters: it is held in memory."""
-WRITTEN = {"compression": "zstd", "use_dictionary": ["label"], "write_statistics": False}
+WRITTEN = {"use_dictionary": ["label"], "write_statistics": False}
 """Texts are mostly different, and no reader asks for the least of them: a fifth of the writing was that."""
+AHEAD = 2
+"""Row groups that wait to be written, or are, while the next is read."""
+LABELS = pa.schema([SCHEMA.field("label")])
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -51,28 +58,34 @@ def convert(
     given = columns or Columns()
     settled, unused = _pair_or_single(given, resolve(given, table.columns), table)
     labels, statistics = Labels(kind is TaskKind.REGRESSION, limits.max_labels), Statistics()
-    raw, partial = target.with_name(target.name + ".raw"), target.with_name(target.name + ".part")
+    regression = None if kind is None else kind is TaskKind.REGRESSION
+    groups = _groups(Checks(settled, unused, labels, statistics, limits).of(table))
+    draft, texts, again = (target.with_name(f"{target.name}.{name}") for name in ("draft", "labels", "part"))
     try:
-        _write_raw(raw, found, Checks(settled, unused, labels, statistics, limits).of(table))
-        regression, warnings = labels.settle(None if kind is None else kind is TaskKind.REGRESSION)
-        classes = () if regression else labels.classes()
-        if regression:
+        with closing(_keeping_labels(groups, texts)) as kept:
+            foreseen = _write(kept, draft, lambda: labels.meaning(regression), settled)
+        is_regression, warnings = labels.settle(regression)
+        if is_regression:
             _check_range(*labels.range(), settled)
-        _write_canonical(raw, partial, classes, regression=regression, pair=settled.text_b is not None)
-        os.replace(partial, target)
+        meaning = labels.meaning(regression)
+        if meaning == foreseen:
+            os.replace(draft, target)
+        else:
+            _write(_drafted(draft, texts), again, lambda: meaning, settled)
+            os.replace(again, target)
     finally:
-        raw.unlink(missing_ok=True)
-        partial.unlink(missing_ok=True)
+        for path in (draft, texts, again):
+            path.unlink(missing_ok=True)
     return Summary(
         rows=statistics.rows,
-        kind=TaskKind.REGRESSION if regression else TaskKind.CLASSIFICATION,
+        kind=TaskKind.REGRESSION if is_regression else TaskKind.CLASSIFICATION,
         file_format=found,
         columns=settled,
-        labels=() if regression else labels.counts(),
-        label_range=labels.range() if regression else None,
+        labels=() if is_regression else labels.counts(),
+        label_range=labels.range() if is_regression else None,
         lengths=statistics.lengths(),
         duplicates=statistics.duplicates(),
-        examples=statistics.examples(regression),
+        examples=statistics.examples(is_regression),
         warnings=warnings,
         digest=sha256(target),
     )
@@ -95,14 +108,6 @@ def _check_range(low: float, high: float, columns: Columns) -> None:
     if max(abs(low), abs(high)) > FLOAT32_MAX:
         told = f"labels from {low:g} to {high:g} do not fit into 32-bit floating point"
         raise InvalidDataset([Problem(told, columns.label)])
-
-
-def _write_raw(path: Path, source: FileFormat, parts: Iterable[Good]) -> None:
-    """Write checked rows, labels still as texts, a batch for each row group; texts of Parquet may be much larger."""
-    options = pa.ipc.IpcWriteOptions(compression="lz4" if source is FileFormat.PARQUET else None, use_threads=False)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA, options=options) as writer:
-        for group in _groups(parts):
-            writer.write_batch(group)
 
 
 def _groups(parts: Iterable[Good]) -> Iterator[pa.RecordBatch]:
@@ -128,22 +133,52 @@ def _together(tables: list[pa.Table]) -> pa.RecordBatch:
     return batch
 
 
-def _write_canonical(raw: Path, target: Path, classes: tuple[str, ...], *, regression: bool, pair: bool) -> None:
-    """Turn label texts into indices or numbers."""
-    kind = TaskKind.REGRESSION if regression else TaskKind.CLASSIFICATION
-    about = json.dumps({"kind": kind, "classes": classes, "pair": pair})
+def _keeping_labels(groups: Iterable[pa.RecordBatch], path: Path) -> Generator[pa.RecordBatch, None, None]:
+    """Pass row groups on, and write down what their labels are as texts."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, LABELS) as writer:
+        for group in groups:
+            writer.write_batch(group.select(LABELS.names))
+            yield group
+
+
+def _drafted(draft: Path, texts: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the row groups of a draft, with the labels that were written down."""
+    with pq.ParquetFile(draft) as file, pa.OSFile(str(texts)) as labels:
+        kept = pa.ipc.open_file(labels)
+        for group in range(kept.num_record_batches):
+            read = file.read_row_group(group, ["text_a", "text_b"], use_threads=False)
+            (both,) = read.combine_chunks().to_batches()
+            yield pa.RecordBatch.from_arrays([*both.columns, kept.get_batch(group)["label"]], schema=SCHEMA)
+
+
+def _write(groups: Iterator[pa.RecordBatch], path: Path, told: Callable[[], Meaning], columns: Columns) -> Meaning:
+    """Write the canonical form; return what it takes the labels for: what is told when the first row group is there.
+
+    Where something else is told later, it is without labels from there on.
+    """
+    first = next(groups)
+    meaning = told()
+    schema = _schema(meaning, pair=columns.text_b is not None)
+    compression = "zstd" if meaning.regression or len(meaning.classes) > 1 else "lz4"  # one class will not do
+    names, start = pa.array(meaning.classes, pa.string()), 0
+    with pq.ParquetWriter(path, schema, compression=compression, **WRITTEN) as writer, Behind(AHEAD) as behind:
+        for group in chain([first], groups):
+            labels, rows = group["label"], pa.array(np.arange(start, start + len(group)))
+            if told() != meaning:
+                values = pa.nulls(len(group), schema.field("label").type)
+            elif meaning.regression:
+                values = labels.cast(pa.float64())
+            else:
+                values = pc.index_in(labels, names).cast(pa.int64())
+            table = pa.Table.from_arrays([rows, group["text_a"], group["text_b"], values], schema=schema)
+            behind.do(partial(writer.write_table, table, row_group_size=GROUP_ROWS))
+            start += len(group)
+    return meaning
+
+
+def _schema(meaning: Meaning, *, pair: bool) -> pa.Schema:
+    kind = TaskKind.REGRESSION if meaning.regression else TaskKind.CLASSIFICATION
+    about = json.dumps({"kind": kind, "classes": meaning.classes, "pair": pair})
     fields = [pa.field("row", pa.int64()), SCHEMA.field("text_a"), SCHEMA.field("text_b")]
-    fields.append(pa.field("label", pa.float64() if regression else pa.int64()))
-    schema = pa.schema(fields, metadata={METADATA: about.encode()})
-    names = pa.array(classes, pa.string())
-    first = 0
-    with pa.OSFile(str(raw)) as file, pq.ParquetWriter(target, schema, **WRITTEN) as writer:
-        reader = pa.ipc.open_file(file)
-        for group in range(reader.num_record_batches):
-            batch = reader.get_batch(group)
-            texts = batch["label"]
-            labels = texts.cast(pa.float64()) if regression else pc.index_in(texts, names).cast(pa.int64())
-            row = pa.array(np.arange(first, first + len(batch)))
-            columns = [row, batch["text_a"], batch["text_b"], labels]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)
-            first += len(batch)
+    fields.append(pa.field("label", pa.float64() if meaning.regression else pa.int64()))
+    return pa.schema(fields, metadata={METADATA: about.encode()})

@@ -183,11 +183,11 @@ def _texts(column: pa.ChunkedArray, limits: Limits) -> Texts | None:
 def _may_be_blank_or_odd(texts: pa.Array) -> bool:
     """Whether any of some texts, none of which is empty, is all blank or holds a NUL."""
     _, places, content = texts.buffers()
-    data = content.to_pybytes()
+    data = np.frombuffer(content, dtype=np.uint8)
     starts = np.frombuffer(places, dtype=np.int32)[texts.offset : texts.offset + len(texts)]
-    first = np.frombuffer(data, dtype=np.uint8)[starts]
+    first = data[starts]
     doubtful = np.flatnonzero((first <= ord(" ")) | (first > ord("~")))
-    return b"\0" in data or bool(pc.any(pc.utf8_is_space(texts.take(doubtful))).as_py())
+    return bool(data.min() == 0) or bool(pc.any(pc.utf8_is_space(texts.take(doubtful))).as_py())
 
 
 def _usual(column: pa.ChunkedArray) -> pa.Array:

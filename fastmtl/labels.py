@@ -31,6 +31,14 @@ class Label(NamedTuple):
     """None where it is none."""
 
 
+class Meaning(NamedTuple):
+    """What labels are taken for."""
+
+    regression: bool
+    classes: tuple[str, ...]
+    """In the order of their indices; none of a regression."""
+
+
 class Labels:
     """Learns the labels of a file, a row at a time."""
 
@@ -82,7 +90,7 @@ class Labels:
         warnings: list[str] = []
         kinds = len(self._counts)
         if regression is None:
-            regression = self._numbers and (not self._integers or kinds > FEW_CLASSES)
+            regression = self._are_amounts()
             if self._numbers and self._integers and kinds > SURE_CLASSES:
                 guess = ("classes; kind=regression", "numbers to be predicted; kind=classification")[regression]
                 warnings.append(f"the labels are {kinds} different integers, taken for {guess} says otherwise")
@@ -115,6 +123,15 @@ class Labels:
             )
         return False, tuple(warnings)
 
+    def meaning(self, regression: bool | None) -> Meaning:
+        """Return what the labels so far are taken for, as `settle` has it if they are all.
+
+        Once another one makes that untrue it stays so, whatever follows.
+        """
+        if regression is None:
+            regression = self._are_amounts()
+        return Meaning(regression, () if regression else self.classes())
+
     def classes(self) -> tuple[str, ...]:
         """Return the classes in the order of their indices: numbers rising, else texts sorted."""
         return tuple(sorted(self._counts, key=float if self._numbers else None))
@@ -126,6 +143,9 @@ class Labels:
     def range(self) -> tuple[float, float]:
         """Return the lowest and the highest label of a regression."""
         return self._low, self._high
+
+    def _are_amounts(self) -> bool:
+        return self._numbers and (not self._integers or len(self._counts) > FEW_CLASSES)
 
 
 def _number(value: str | int | float) -> float | None:

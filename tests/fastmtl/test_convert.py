@@ -58,7 +58,7 @@ def test_a_file_that_needs_too_much_memory_is_told_and_leaves_nothing(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_an_answer_too(tmp_path):
-    (tmp_path / "target.raw").symlink_to("/dev/full")  # the first file that is written
+    (tmp_path / "target.draft").symlink_to("/dev/full")
     assert answer(tmp_path, "text,label\na,1\nb,0\n") == {"errno": errno.ENOSPC}
 
 

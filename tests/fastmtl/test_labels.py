@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmtl.errors import InvalidDataset
-from fastmtl.labels import FEW_CLASSES, Labels
+from fastmtl.labels import FEW_CLASSES, Labels, Meaning
 
 
 def learnt(values, regression=False, max_labels=1000):
@@ -103,3 +103,26 @@ def test_numbers_with_a_comma_are_taken_for_classes_and_the_user_is_told(values:
     _, warnings = labels.settle(None)
     assert [each for each in warnings if "write 1.5, not 1,5" in each] == list(warnings)
     assert len(warnings) == told
+
+
+@pytest.mark.parametrize(
+    ("values", "meaning"),
+    [
+        (["b", "a"], Meaning(False, ("a", "b"))),
+        (["10", "9"], Meaning(False, ("9", "10"))),
+        (["0.5"], Meaning(True, ())),
+        (list(range(FEW_CLASSES + 1)), Meaning(True, ())),
+    ],
+)
+def test_what_labels_mean_so_far_is_what_they_mean_if_they_are_all(values, meaning):
+    assert learnt(values).meaning(None) == meaning
+
+
+@given(st.lists(st.sampled_from(["a", "b", "1", "2.5", *map(str, range(60))]), min_size=2))
+def test_a_meaning_that_was_left_does_not_come_again(values):
+    labels, seen = Labels(False, 1000), []
+    for value in values:
+        labels.add(value)
+        if labels.meaning(None) not in seen[-1:]:
+            seen.append(labels.meaning(None))
+    assert len(set(seen)) == len(seen)
