@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ REPRODUCED = Path("fastmtl-reproduce")
 @app.command()
 def serve() -> None:
     """Serve the API (FASTMTL_HOST, FASTMTL_PORT; see the README for every setting)."""
+    gc.disable()  # what is imported stays: looking for what of it could go takes a while
     from app import logs, server
     from app.settings import Settings
 

@@ -10,13 +10,17 @@ the same one.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app import revisions
 from app.failpoints import reach
@@ -25,6 +29,10 @@ from app.settings import Settings
 IDLE_SECONDS = 10.0
 """Of silence in a transaction, at most: ours say something every few milliseconds."""
 BUSY_TIMEOUT_MS = 30_000
+MOST_CONNECTIONS = 15
+"""Of a process; each is opened when it is needed and kept, for to open one takes as long as several requests."""
+TRUSTED_SECONDS = 1.0
+"""How long a connection that worked is taken to be alive."""
 MIGRATION_LOCK = 0x4D494752  # any constant of its own
 
 
@@ -51,6 +59,14 @@ class Database:
             reach("database.before-commit")
 
     @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """Read by statements of which each sees what is committed by then: one alone needs no transaction around it."""
+        with self._sessions() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            yield session
+
+    @contextmanager
     def reading(self) -> Iterator[Session]:
         """One consistent read; nothing is written."""
         with self._sessions() as session:
@@ -63,7 +79,9 @@ class Database:
         with self._migrating() as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            if revisions.current(connection) != revisions.newest():
+            if revisions.is_empty(connection):
+                revisions.create(connection)
+            elif revisions.current(connection) != revisions.newest():
                 import_module("app.migrating").upgrade(connection)
 
     @contextmanager
@@ -90,8 +108,10 @@ class Database:
 def _engine(url: str, idle_seconds: float) -> Engine:
     # hide_parameters: they hold what users wrote, and errors are logged.
     if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, hide_parameters=True, pool_size=MOST_CONNECTIONS, max_overflow=0)
         event.listen(engine, "connect", lambda connection, _record: _prepare_postgres(connection, idle_seconds))
+        event.listen(engine, "checkin", _note_return)
+        event.listen(engine, "checkout", lambda connection, record, _proxy: _try_out(engine, connection, record))
         return engine
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
@@ -103,6 +123,23 @@ def _prepare_postgres(connection: Any, idle_seconds: float) -> None:  # noqa: AN
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * idle_seconds)}")
     connection.commit()
+
+
+def _note_return(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["returned"] = time.monotonic()
+
+
+def _try_out(engine: Engine, connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's own
+    """Replace a connection that lay unused for a while and is dead; each that is used all the time need not be asked.
+
+    A server that goes away just then fails what it was asked, as it does in the middle of a request.
+    """
+    if time.monotonic() - record.info.get("returned", -math.inf) < TRUSTED_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own connection

@@ -91,7 +91,7 @@ class Keys:
     def authenticate(self, text: str) -> Caller:
         """Return whose key it is. Raises Unauthorized for one that is no key, unknown, expired or revoked."""
         prefix = _prefix_of(text)
-        with self._database.reading() as session:
+        with self._database.looking() as session:
             key = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
         # An unknown prefix costs what a wrong secret does, and both have one answer: whoever guesses learns nothing.
         proved = hmac.compare_digest(key.hash if key else NO_HASH, self._hash(text))

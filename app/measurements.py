@@ -195,9 +195,9 @@ def known_devices(session: Session, encoder: str) -> set[str]:
 
 def rates(session: Session, encoder: str) -> list[float]:
     """Return how many tokens a character were, lately, for an encoder, whatever the device."""
-    query = select(Measurement).where(Measurement.encoder == encoder).order_by(Measurement.created_at.desc())
-    found = [row.work.get("tokens_per_character") for row in session.scalars(query.limit(2 * KEPT))]
-    return [each for each in found if each]
+    rate = Measurement.work["tokens_per_character"].as_float()
+    query = select(rate).where(Measurement.encoder == encoder).order_by(Measurement.created_at.desc())
+    return [each for each in session.scalars(query.limit(2 * KEPT)) if each]
 
 
 def _seen(row: Measurement) -> Seen:

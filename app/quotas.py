@@ -46,6 +46,14 @@ class Quotas(NamedTuple):
     """The highest of its jobs that are not over, 0 where all are."""
 
 
+class _Live(NamedTuple):
+    """A tenant's jobs that are not over."""
+
+    jobs: int
+    priority: int
+    """The highest, 0 where there is none."""
+
+
 def quotas_of(session: Session, settings: Settings, tenant_id: uuid.UUID) -> Quotas:
     """Count what a tenant has."""
     return _count(session, settings, session.get_one(Tenant, tenant_id), _unfinished(session, tenant_id))
@@ -72,30 +80,40 @@ def admit_upload(
 
 
 def admit_job(session: Session, settings: Settings, tenant_id: uuid.UUID) -> None:
-    """Let the transaction add a job that is not over, or bring one back. Raises TooManyJobs."""
-    used, limit = _count(session, settings, tenants.lock(session, tenant_id), 0).live_jobs
-    if limit is not None and used >= limit:
+    """Let the transaction bring back a job that was over. Raises TooManyJobs."""
+    _refuse_job(session, settings, tenants.lock(session, tenant_id))
+
+
+def admit_new_job(session: Session, settings: Settings, tenant_id: uuid.UUID, wanted: int | None) -> int:
+    """Let the transaction add a job; return its priority: the wanted one, else the usual or the most that it may have.
+
+    Raises TooManyJobs, QuotaExceeded.
+    """
+    tenant = tenants.lock(session, tenant_id)
+    _refuse_job(session, settings, tenant)
+    most = _first(tenant.max_priority, settings.quota_priority)
+    assert most is not None, "the settings have one"
+    if wanted is None:
+        return min(DEFAULT_PRIORITY, most)
+    if wanted > most:
+        told = f"a job of this tenant may have a priority of at most {most}, not {wanted}; ask the operator for more"
+        raise QuotaExceeded(told, "priority", _live_jobs(session, tenant).priority, most)
+    return wanted
+
+
+def _refuse_job(session: Session, settings: Settings, tenant: Tenant) -> None:
+    """Refuse a job where the tenant has as many as it may; they are counted only where there is a limit."""
+    limit = _first(tenant.max_live_jobs, settings.quota_live_jobs)
+    if limit is None:
+        return
+    used = _live_jobs(session, tenant).jobs
+    if used >= limit:
         raise TooManyJobs(
             f"{used:,} jobs are not over, and the quota is {limit:,} at once; wait for one to end, or cancel one",
             used,
             limit,
             RETRY_SECONDS,
         )
-
-
-def admit_priority(session: Session, settings: Settings, tenant_id: uuid.UUID, wanted: int | None) -> int:
-    """Return the priority that a new job has: the one that it asks for, else the usual or the most that it may have.
-
-    Raises QuotaExceeded.
-    """
-    used, most = _count(session, settings, session.get_one(Tenant, tenant_id), 0).priority
-    assert most is not None, "the settings have one"
-    if wanted is None:
-        return min(DEFAULT_PRIORITY, most)
-    if wanted > most:
-        told = f"a job of this tenant may have a priority of at most {most}, not {wanted}; ask the operator for more"
-        raise QuotaExceeded(told, "priority", used, most)
-    return wanted
 
 
 def _refuse_upload(
@@ -128,14 +146,18 @@ def _unfinished(session: Session, tenant_id: uuid.UUID, but: uuid.UUID | None = 
 def _count(session: Session, settings: Settings, tenant: Tenant, unfinished: int) -> Quotas:
     kept = select(func.coalesce(func.sum(Dataset.source_bytes), 0), func.coalesce(func.sum(Dataset.rows), 0))
     size, rows = session.execute(kept.where(Dataset.tenant_id == tenant.id)).one()
-    live = select(func.count(), func.coalesce(func.max(Job.priority), 0))
-    jobs, priority = session.execute(live.where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))).one()
+    live = _live_jobs(session, tenant)
     return Quotas(
         Quota(int(size) + unfinished, _first(tenant.max_bytes, settings.quota_bytes)),
         Quota(int(rows), _first(tenant.max_rows, settings.quota_rows)),
-        Quota(jobs, _first(tenant.max_live_jobs, settings.quota_live_jobs)),
-        Quota(priority, _first(tenant.max_priority, settings.quota_priority)),
+        Quota(live.jobs, _first(tenant.max_live_jobs, settings.quota_live_jobs)),
+        Quota(live.priority, _first(tenant.max_priority, settings.quota_priority)),
     )
+
+
+def _live_jobs(session: Session, tenant: Tenant) -> _Live:
+    live = select(func.count(), func.coalesce(func.max(Job.priority), 0))
+    return _Live(*session.execute(live.where(Job.tenant_id == tenant.id, Job.status.not_in(FINAL))).one())
 
 
 def _first(own: int | None, default: int | None) -> int | None:

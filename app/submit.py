@@ -16,7 +16,7 @@ from app.db import Database
 from app.estimate import compact, foretell
 from app.jobs import Jobs
 from app.models import Dataset, Job, JobDataset, Role
-from app.quotas import admit_job, admit_priority
+from app.quotas import admit_new_job
 from app.roll import Roll
 from app.schemas import NewJob
 from app.schemas_estimate import EstimateOut
@@ -46,9 +46,10 @@ def submit(
     with database.reading() as session:
         if session.get(Job, job_id) is not None:
             return job_id
-    if request.webhook_url:
-        check_url(settings, request.webhook_url)
-    plan = _plan(database, settings, tenant_id, request)
+        if request.webhook_url:
+            check_url(settings, request.webhook_url)
+        found = _datasets(session, tenant_id, request)
+    plan = _plan(settings, request, found)
     count = len(request.auxiliary)
     roles = [Role.PRIMARY, *[Role.AUXILIARY] * count, *([Role.VALIDATION] if request.validation else [])]
     members = [
@@ -66,21 +67,20 @@ def submit(
     )
 
     def admit(session: Session) -> None:
-        admit_job(session, settings, tenant_id)
-        job.priority = admit_priority(session, settings, tenant_id, request.priority)
+        job.priority = admit_new_job(session, settings, tenant_id, request.priority)
 
     return jobs.create(job, members, plan.steps, admit)
 
 
 def estimate(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> EstimateOut:
     """Return what the job would take; nothing is written. Raises what `submit` does."""
-    return _foretell(database, settings, tenant_id, request, _plan(database, settings, tenant_id, request))
-
-
-def _plan(database: Database, settings: Settings, tenant_id: uuid.UUID, request: NewJob) -> Plan:
-    """Check a request and write its steps down."""
     with database.reading() as session:
         found = _datasets(session, tenant_id, request)
+    return _foretell(database, settings, tenant_id, request, _plan(settings, request, found))
+
+
+def _plan(settings: Settings, request: NewJob, found: list[Dataset]) -> Plan:
+    """Check a request for these datasets and write its steps down."""
     _check(request, found)
     keys = _keys(found)
     refs = [TaskRef(keys[each.id], each.digest, each.rows) for each in found]

@@ -7,19 +7,19 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload, selectinload
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm import Session, joinedload
 
 from app.clock import now
 from app.cursors import Page, newest_first
 from app.db import Database
 from app.errors import Conflict, NotFound
 from app.filenames import media_type
-from app.models import Artifact, Job, JobDataset, JobStep, Json, Status, Step
+from app.models import Artifact, Dataset, Job, JobDataset, JobStep, Json, Status, Step
 from app.schemas import ArtifactOut, JobDatasetOut, JobLinks, JobOut, SelectionSummary, StepOut
 from app.schemas_estimate import JobEstimate
 from fastmtl.config import JobConfig
@@ -27,12 +27,31 @@ from fastmtl.pipeline import SELECTION
 
 SMALL_COST = 0.001
 """Share of a job's cost that a step counts which passes no rows through the encoder."""
+DATASET_FIELDS = ("id", "key", "role", "name", "rows")
 COSTS = "costs.json"
 MAIN_STEPS = ("select", "explain", "map", f"finetune ({SELECTION})", "report")
 """Steps whose files stand at the top of a job's artifacts."""
 PLAIN_FOLDER = re.compile(r"[\w ,.@-]{1,60}")
 """Names of folders that every file system and shell takes as they are; 60 letters are at most 240 bytes."""
 UNPLAIN = re.compile(r"[^\w ,.@-]+")
+
+
+class ShownStep(NamedTuple):
+    """What is shown of a step of a job: all but what is large, which no request waits for."""
+
+    job_id: uuid.UUID
+    name: str
+    reused: bool
+    id: uuid.UUID
+    kind: str
+    status: str
+    attempts: int
+    progress: Json | None
+    error: Json | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cost: float
+    """Rows passed through the encoder."""
 
 
 class StoredArtifact(NamedTuple):
@@ -45,19 +64,19 @@ class StoredArtifact(NamedTuple):
 def show_job(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID) -> JobOut:
     """Return a job as it stands. Raises NotFound."""
     with database.reading() as session:
-        return _job_out(_job(session, tenant_id, job_id))
+        return _jobs_out(session, [_job(session, tenant_id, job_id)])[0]
 
 
 def page_of_jobs(
     database: Database, tenant_id: uuid.UUID, limit: int, cursor: str | None, status: Status | None
 ) -> Page[JobOut]:
     """Return some jobs, newest first."""
-    query = select(Job).where(Job.tenant_id == tenant_id).options(*_everything())
+    query = select(Job).where(Job.tenant_id == tenant_id).options(joinedload(Job.selection))
     if status is not None:
         query = query.where(Job.status == status)
     with database.reading() as session:
         page = newest_first(session, query, Job, limit, cursor)
-        return Page([_job_out(job) for job in page.items], page.next_cursor)
+        return Page(_jobs_out(session, page.items), page.next_cursor)
 
 
 def artifacts_of(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID) -> list[StoredArtifact]:
@@ -141,20 +160,22 @@ def chosen_rows(database: Database, tenant_id: uuid.UUID, job_id: uuid.UUID, *, 
         if job.selection is None:
             raise Conflict(f"the job is {job.status} and has chosen no rows" + ("" if _over(job) else " yet"))
         if explain:
-            artifact = _explanations(job)
+            artifact = _explanations(session, job)
         else:
             artifact = session.get_one(Artifact, (job.selection.step_id, "selection.parquet"))
-        ids = {each.key: each.dataset_id for each in job.datasets}
+        keys = select(JobDataset.key, JobDataset.dataset_id).where(JobDataset.job_id == job_id)
+        ids = {key: dataset_id for key, dataset_id in session.execute(keys)}
         stored = (artifact.storage_key, artifact.sha256)
         return Chosen(job.id, job.selection.digest, job.config["budget"], *stored, ids, explain)
 
 
-def _explanations(job: Job) -> Artifact:
+def _explanations(session: Session, job: Job) -> Artifact:
     """Return the file that says why each row was chosen. Raises Conflict where there is none."""
-    step = next((link.step for link in job.steps if link.step.kind == "explain"), None)
+    explaining = select(Step.id, Step.status).join(JobStep, JobStep.step_id == Step.id)
+    step = session.execute(explaining.where(JobStep.job_id == job.id, Step.kind == "explain")).first()
     if step is None:
         raise Conflict("the job was asked for no explanations: its config says explain 0")
-    found = next((each for each in step.artifacts if each.name == "explanations.parquet"), None)
+    found = session.get(Artifact, (step.id, "explanations.parquet"))
     if found is None:
         raise Conflict(
             f"the step that explains the chosen rows is {step.status}" + ("" if _over(job) else ", not done")
@@ -163,7 +184,7 @@ def _explanations(job: Job) -> Artifact:
 
 
 def _job(session: Session, tenant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
-    job = session.get(Job, job_id, options=_everything())
+    job = session.get(Job, job_id, options=[joinedload(Job.selection)])
     if job is None or job.tenant_id != tenant_id:
         raise _no_job(job_id)
     return job
@@ -177,17 +198,45 @@ def _over(job: Job) -> bool:
     return Status(job.status).final
 
 
-def _everything() -> tuple[ORMOption, ...]:
-    """Load a job with all that is shown of it in a fixed number of queries."""
+def _jobs_out(session: Session, jobs: Sequence[Job]) -> list[JobOut]:
+    """Return what is shown of jobs, in a fixed number of queries."""
+    steps: dict[uuid.UUID, list[ShownStep]] = {job.id: [] for job in jobs}
+    for step in session.execute(_steps_of(), {"job_ids": list(steps)}):
+        steps[step.job_id].append(ShownStep(*step))
+    datasets: dict[uuid.UUID, list[JobDatasetOut]] = {job.id: [] for job in jobs}
+    for job_id, *shown in session.execute(_datasets_of(), {"job_ids": list(steps)}):
+        datasets[job_id].append(JobDatasetOut(**dict(zip(DATASET_FIELDS, shown, strict=True))))
+    return [_job_out(job, datasets[job.id], steps[job.id]) for job in jobs]
+
+
+@cache
+def _steps_of() -> Select[*tuple[Any, ...]]:
+    """Query for the ShownSteps of `job_ids`, of each in order."""
     return (
-        selectinload(Job.datasets).joinedload(JobDataset.dataset),
-        selectinload(Job.steps).joinedload(JobStep.step),
-        joinedload(Job.selection),
+        select(
+            *(JobStep.job_id, JobStep.name, JobStep.reused),
+            *(Step.id, Step.kind, Step.status, Step.attempts, Step.progress, Step.error),
+            *(Step.started_at, Step.finished_at, Step.spec["cost"].as_float()),
+        )
+        .join(Step, Step.id == JobStep.step_id)
+        .where(JobStep.job_id.in_(bindparam("job_ids", expanding=True)))
+        .order_by(JobStep.job_id, JobStep.position)
     )
 
 
-def _job_out(job: Job) -> JobOut:
-    done, total = _work(job.steps)
+@cache
+def _datasets_of() -> Select[*tuple[Any, ...]]:
+    """Query for each of `job_ids` with the DATASET_FIELDS of its datasets, in order."""
+    return (
+        select(JobDataset.job_id, Dataset.id, JobDataset.key, JobDataset.role, Dataset.name, Dataset.rows)
+        .join(Dataset, Dataset.id == JobDataset.dataset_id)
+        .where(JobDataset.job_id.in_(bindparam("job_ids", expanding=True)))
+        .order_by(JobDataset.job_id, JobDataset.position)
+    )
+
+
+def _job_out(job: Job, datasets: list[JobDatasetOut], steps: list[ShownStep]) -> JobOut:
+    done, total = _work(steps)
     chosen = job.selection
     return JobOut(
         id=job.id,
@@ -199,11 +248,11 @@ def _job_out(job: Job) -> JobOut:
         started_at=job.started_at,
         finished_at=job.finished_at,
         deadline_at=job.deadline_at,
-        datasets=[_dataset_out(each) for each in job.datasets],
-        steps=[_step_out(link) for link in job.steps],
+        datasets=datasets,
+        steps=[_step_out(step) for step in steps],
         progress=1.0 if job.status == Status.SUCCEEDED else min(1.0, done / total),
-        seconds_left=_seconds_left(job, total - done),
-        estimate=_estimate(job),
+        seconds_left=_seconds_left(job, steps, total - done),
+        estimate=_estimate(job, steps),
         selection=chosen and SelectionSummary(budget=job.config["budget"], digest=chosen.digest, counts=chosen.counts),
         error=job.error,
         links=JobLinks(
@@ -215,19 +264,13 @@ def _job_out(job: Job) -> JobOut:
     )
 
 
-def _dataset_out(member: JobDataset) -> JobDatasetOut:
-    dataset = member.dataset
-    return JobDatasetOut(id=dataset.id, key=member.key, role=member.role, name=dataset.name, rows=dataset.rows)
-
-
-def _step_out(link: JobStep) -> StepOut:
-    step = link.step
+def _step_out(step: ShownStep) -> StepOut:
     return StepOut(
         id=step.id,
-        name=link.name,
+        name=step.name,
         kind=step.kind,
         status=Status(step.status),
-        reused=link.reused,
+        reused=step.reused,
         attempts=step.attempts,
         progress=step.progress,
         seconds=_seconds(step),
@@ -235,7 +278,7 @@ def _step_out(link: JobStep) -> StepOut:
     )
 
 
-def _seconds(step: Step) -> float | None:
+def _seconds(step: ShownStep) -> float | None:
     """Return how long the last attempt took, or runs already."""
     if step.started_at is None:
         return None
@@ -243,44 +286,43 @@ def _seconds(step: Step) -> float | None:
     return round(max(0.0, (end - step.started_at).total_seconds()), 3)
 
 
-def _work(links: Sequence[JobStep]) -> tuple[float, float]:
+def _work(steps: Sequence[ShownStep]) -> tuple[float, float]:
     """Return the work done and in all, by the steps' costs."""
-    costs = [float(link.step.spec["cost"]) for link in links]
-    least = SMALL_COST * (sum(costs) or 1)
-    costs = [max(cost, least) for cost in costs]
-    return sum(cost * _fraction(link.step) for cost, link in zip(costs, links, strict=True)), sum(costs)
+    least = SMALL_COST * (sum(step.cost for step in steps) or 1)
+    costs = [max(step.cost, least) for step in steps]
+    return sum(cost * _fraction(step) for cost, step in zip(costs, steps, strict=True)), sum(costs)
 
 
-def _fraction(step: Step) -> float:
+def _fraction(step: ShownStep) -> float:
     if step.status == Status.SUCCEEDED:
         return 1.0
-    progress: Json | None = step.progress if step.status == Status.RUNNING else None
+    progress = step.progress if step.status == Status.RUNNING else None
     return progress["done"] / progress["total"] if progress and progress["total"] else 0.0
 
 
-def _seconds_left(job: Job, work_left: float) -> float | None:
+def _seconds_left(job: Job, steps: Sequence[ShownStep], work_left: float) -> float | None:
     """Estimate the time left by the pace of this job's own steps; None before there is one."""
     if _over(job) or job.started_at is None:
         return None
-    own = [link for link in job.steps if not link.reused]
+    own = [step for step in steps if not step.reused]
     done, _ = _work(own) if own else (0.0, 0.0)
-    spent = sum(_seconds(link.step) or 0.0 for link in own if _counts(link.step, job.started_at))
+    spent = sum(_seconds(step) or 0.0 for step in own if _counts(step, job.started_at))
     return round(spent / done * work_left, 1) if done > 0 and spent > 0 else None
 
 
-def _estimate(job: Job) -> JobEstimate | None:
+def _estimate(job: Job, steps: Sequence[ShownStep]) -> JobEstimate | None:
     """Return what was foretold, and when the job is over how long its own steps took."""
     if job.estimate is None:
         return None
     foretold = JobEstimate.model_validate(job.estimate)
     if not _over(job):
         return foretold
-    actual = round(sum(_seconds(link.step) or 0.0 for link in job.steps if not link.reused), 3)
+    actual = round(sum(_seconds(step) or 0.0 for step in steps if not step.reused), 3)
     whole = job.status == Status.SUCCEEDED and foretold.seconds > 0
     ratio = round(actual / foretold.seconds, 3) if whole else None
     return foretold.model_copy(update={"actual_seconds": actual, "ratio": ratio})
 
 
-def _counts(step: Step, since: datetime) -> bool:
+def _counts(step: ShownStep, since: datetime) -> bool:
     """Whether the step's time was spent on this job."""
     return step.status in (Status.RUNNING, Status.SUCCEEDED) and step.started_at is not None

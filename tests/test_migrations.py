@@ -15,12 +15,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, inspect, text
+from sqlalchemy import MetaData, inspect, select, text
 
 from app import revisions
 from app.db import Database
 from app.migrating import alembic_config
-from app.models import Base
+from app.models import Base, Tenant
 
 ROOT = Path(__file__).parent.parent
 REVISIONS = [each.revision for each in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()]  # newest first
@@ -59,6 +59,13 @@ def test_every_migration_goes_down_and_up_again(migrated: Database):
         seen.append((revision, current(migrated)))
     assert [name if name != "base" else None for name, _ in seen] == [version for _, version in seen]
     assert (tables(migrated), differences(migrated)) == (fresh, [])
+
+
+def test_what_is_made_at_once_is_what_all_migrations_make(migrated: Database):
+    at_once = tables(migrated), tenants(migrated)
+    move(migrated, "base", upwards=False)
+    move(migrated, "head", upwards=True)
+    assert at_once == (tables(migrated), tenants(migrated))
 
 
 def test_what_was_there_before_tenants_becomes_the_default_tenants(migrated: Database):
@@ -109,6 +116,11 @@ def test_the_alembic_command_migrates_the_database_that_the_settings_name(migrat
     run = [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]
     subprocess.run(run, check=True, cwd=tmp_path, env={**os.environ, "FASTMTL_DATABASE_URL": migrated.url})
     assert differences(migrated) == []
+
+
+def tenants(database: Database) -> list[tuple[uuid.UUID, str]]:
+    with database.engine.connect() as connection:
+        return [(row.id, row.name) for row in connection.execute(select(Tenant.id, Tenant.name))]
 
 
 def differences(database: Database) -> list[object]:

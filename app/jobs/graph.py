@@ -8,8 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -35,6 +37,8 @@ from fastmtl.pipeline import SELECTION_STEP, needs_torch, urgency
 from fastmtl.plan import StepSpec
 
 LIVE = (Status.QUEUED, Status.RUNNING)
+SPENT = (Status.FAILED, Status.CANCELLED)
+"""Of a step that can be tried again."""
 UNFINISHED = (Status.WAITING, Status.QUEUED, Status.RUNNING)
 LOCK = 0x46415354  # any constant: one advisory lock for every change of the graph of steps
 AT_ONCE = 5_000
@@ -59,19 +63,30 @@ def changed(session: Session, statement: Update) -> bool:
     return result.rowcount == 1
 
 
-def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -> list[tuple[uuid.UUID, bool]]:
-    """Give a job the steps of its plan, each made new, or as it stands, or set back to be tried again.
+class Adopted(NamedTuple):
+    """What of a job's steps was there before it."""
 
-    Returns their ids and whether each is done. A plan holds what its steps need, so needs are found among them. However
-    many there are, it is a few statements.
+    shared: int
+    done: int
+    """Of those, the ones that are finished."""
+
+
+def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -> Adopted:
+    """Give a new job the steps of its plan, each made new, or as it stands, or set back to be tried again.
+
+    A plan holds what its steps need, so needs are found among them. However many there are, it is a few statements.
     """
     found: dict[str, tuple[uuid.UUID, bool]] = {}
     fingerprints = [spec.fingerprint for spec in specs]
     for start in range(0, len(fingerprints), AT_ONCE):
         own = Step.tenant_id == job.tenant_id, Step.fingerprint.in_(fingerprints[start : start + AT_ONCE])
-        set_back(session, *own)
-        for step_id, fingerprint, status in session.execute(select(Step.id, Step.fingerprint, Step.status).where(*own)):
-            found[fingerprint] = step_id, status == Status.SUCCEEDED
+        there = session.execute(select(Step.id, Step.fingerprint, Step.status).where(*own)).all()
+        found |= {fingerprint: (step_id, status == Status.SUCCEEDED) for step_id, fingerprint, status in there}
+        if any(status in SPENT for *_, status in there):
+            set_back(session, *own)
+        if any(status != Status.SUCCEEDED for *_, status in there):
+            join_lines(session, job, *own)
+    adopted = Adopted(len(found), sum(done for _, done in found.values()))
     new = {spec.fingerprint: spec for spec in specs if spec.fingerprint not in found}
     found |= {fingerprint: (uuid.uuid4(), False) for fingerprint in new}
     _insert(session, Step, (_new_step(found[name][0], job, spec, at) for name, spec in new.items()))
@@ -87,12 +102,10 @@ def adopt(session: Session, job: Job, specs: Sequence[StepSpec], at: datetime) -
         for position, (spec, (step_id, reused)) in enumerate(zip(specs, steps, strict=True))
     )
     _insert(session, JobStep, links)
-    if len(new) < len(specs):  # another job may wait for some of them
-        line_up(session, steps_of(job))
     if len(new) > AT_ONCE and session.get_bind().dialect.name == "postgresql":
         # Without it the planner thinks that these tables are as they were, and goes through all of them for each row.
         session.execute(text("ANALYZE steps, job_steps, step_needs"))
-    return steps
+    return adopted
 
 
 def _new_step(step_id: uuid.UUID, job: Job, spec: StepSpec, at: datetime) -> Json:
@@ -120,8 +133,7 @@ def _insert(session: Session, table: type[Step | StepNeed | JobStep], rows: Iter
 def set_back(session: Session, *which: ColumnElement[bool]) -> None:
     """Let those of these steps that ended without success be tried again."""
     fresh: Json = dict.fromkeys(("error", "progress", "worker", "started_at", "finished_at"))
-    ended = Step.status.in_((Status.FAILED, Status.CANCELLED))
-    _update(session, [*which, ended], {**fresh, "status": Status.WAITING, "attempts": 0})
+    _update(session, [*which, Step.status.in_(SPENT)], {**fresh, "status": Status.WAITING, "attempts": 0})
 
 
 def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = None) -> list[Ready]:
@@ -129,6 +141,15 @@ def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = No
 
     Returns them in the order in which they are to be rung, after the commit.
     """
+    waiting = [*_can_begin(), *([] if among is None else [Step.id.in_(among)])]
+    queued = update(Step).where(*waiting).values(status=Status.QUEUED, rung_at=at)
+    ready = _changed(session, queued.returning(Step.id, Step.needs_device, Step.urgency))
+    return [Ready(step_id, needs_device) for step_id, needs_device, _ in sorted(ready, key=lambda step: step[2])]
+
+
+@cache
+def _can_begin() -> tuple[ColumnElement[bool], ...]:
+    """Find the waiting steps that a live job wants and whose needs are all done."""
     needed = aliased(Step)
     # Of a step that needs very many the last is looked at first: they are done in order of their ids (app.jobs.turns).
     # As NOT EXISTS the planner would make a join of it, and read both tables.
@@ -141,11 +162,7 @@ def promote(session: Session, at: datetime, among: Select[uuid.UUID] | None = No
         .correlate(Step)
         .scalar_subquery()
     )
-    waiting = [Step.status == Status.WAITING, open_need.is_(None), wanted_by(LIVE)]
-    queued = update(Step).where(*waiting, *([] if among is None else [Step.id.in_(among)]))
-    queued = queued.values(status=Status.QUEUED, rung_at=at)
-    ready = _changed(session, queued.returning(Step.id, Step.needs_device, Step.urgency))
-    return [Ready(step_id, needs_device) for step_id, needs_device, _ in sorted(ready, key=lambda step: step[2])]
+    return Step.status == Status.WAITING, open_need.is_(None), wanted_by(LIVE)
 
 
 def line_up(session: Session, among: Select[uuid.UUID]) -> None:
@@ -166,6 +183,16 @@ def line_up(session: Session, among: Select[uuid.UUID]) -> None:
     _update(session, standing, {"line": ranked.c.id, "priority": ranked.c.priority})
 
 
+def join_lines(session: Session, job: Job, *which: ColumnElement[bool]) -> None:
+    """Let those of these unfinished steps stand in the line of a new job that no live job needed as much.
+
+    The job is not linked to them yet. Of two jobs with one priority the older has a step, and that is never the new
+    one: so it need not be ranked among all that need it, as `line_up` does.
+    """
+    unclaimed = Step.status.in_(UNFINISHED), or_(Step.priority < job.priority, ~wanted_by(LIVE))
+    _update(session, [*which, *unclaimed], {"line": job.id, "priority": job.priority})
+
+
 def steps_of(job: Job) -> Select[uuid.UUID]:
     """Return the ids of a job's steps."""
     return select(JobStep.step_id).where(JobStep.job_id == job.id)
@@ -176,7 +203,8 @@ def waiting_for(step_id: uuid.UUID) -> Select[uuid.UUID]:
     return select(StepNeed.step_id).where(StepNeed.needs_id == step_id)
 
 
-def wanted_by(statuses: Sequence[Status]) -> ColumnElement[bool]:
+@cache
+def wanted_by(statuses: tuple[Status, ...]) -> ColumnElement[bool]:
     """Whether a job that stands so needs the step."""
     return exists().where(JobStep.step_id == Step.id, JobStep.job_id == Job.id, Job.status.in_(statuses))
 
@@ -242,13 +270,16 @@ def succeeded(session: Session, step: Step, at: datetime) -> None:
 
 def settle(session: Session, job: Job, at: datetime) -> None:
     """Bring a live job in line with steps that others may have moved."""
-    _note_selection(session, job, at)
-    failed = select(JobStep.name, Step.error).join(Step).where(JobStep.job_id == job.id, Step.status == Status.FAILED)
-    if found := session.execute(failed.order_by(JobStep.position).limit(1)).first():
+    standing = set(session.scalars(select(Step.status).join(JobStep).where(JobStep.job_id == job.id).distinct()))
+    if Status.SUCCEEDED in standing:
+        _note_selection(session, job, at)
+    if Status.FAILED in standing:
+        failed = select(JobStep.name, Step.error).join(Step).where(JobStep.job_id == job.id)
+        found = session.execute(failed.where(Step.status == Status.FAILED).order_by(JobStep.position).limit(1)).one()
         end(session, job, Status.FAILED, at, {**(found.error or {}), "step": found.name})
-    elif not _any(session, job, Step.status != Status.SUCCEEDED):
+    elif standing <= {Status.SUCCEEDED}:
         end(session, job, Status.SUCCEEDED, at)
-    elif job.status == Status.QUEUED and _any(session, job, Step.status == Status.RUNNING):
+    elif job.status == Status.QUEUED and Status.RUNNING in standing:
         start(session, job, at)
 
 
@@ -279,7 +310,7 @@ def end(session: Session, job: Job, status: Status, at: datetime, error: Json | 
 def release(session: Session, job: Job, at: datetime) -> None:
     """Stop those unfinished steps of a job that no live job wants; one that a paused job wants waits for it."""
     idle = [Step.id.in_(steps_of(job)), Step.status.in_(UNFINISHED), ~wanted_by(LIVE)]
-    held = wanted_by([Status.PAUSED])
+    held = wanted_by((Status.PAUSED,))
     stopped: Json = {"fence": Step.fence + 1, "lease_until": None}
     # An attempt that a pause cut short is not one of those that failed.
     waits: Json = {"status": Status.WAITING, "rung_at": None, "progress": None}
@@ -296,7 +327,8 @@ def _update(session: Session, conditions: Sequence[ColumnElement[bool]], values:
 def _changed(session: Session, statement: ReturningUpdate[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
     """Run an UPDATE of any number of steps; what the session knew of them it reads again."""
     rows = session.execute(statement.execution_options(synchronize_session=False)).all()
-    session.expire_all()
+    for step in [each for each in session if isinstance(each, Step)]:
+        session.expire(step)
     return rows
 
 
@@ -305,7 +337,7 @@ def _note_selection(session: Session, job: Job, at: datetime) -> None:
     chosen = select(Step).join(JobStep, JobStep.step_id == Step.id).where(JobStep.job_id == job.id)
     chosen = chosen.where(JobStep.name == SELECTION_STEP, Step.status == Status.SUCCEEDED)
     step = session.scalars(chosen).first()
-    if job.selection or step is None:
+    if step is None or job.selection:
         return
     result = step.result or {}
     job.selection = Selection(

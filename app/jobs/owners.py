@@ -44,10 +44,11 @@ class Owners(Life):
             job.datasets = list(datasets)
             session.add(job)
             session.flush()
-            reused = sum(done for _, done in graph.adopt(session, job, specs, at))
-            events.add(session, job_id, EventType.JOB_CREATED, {"steps": len(specs), "reused": reused}, at)
+            adopted = graph.adopt(session, job, specs, at)
+            events.add(session, job_id, EventType.JOB_CREATED, {"steps": len(specs), "reused": adopted.done}, at)
             ready = graph.promote(session, at, graph.steps_of(job))
-            graph.settle(session, job, at)
+            if adopted.shared:
+                graph.settle(session, job, at)
         reach("jobs.created-not-rung")
         self._bell.ring(ready)
         return job_id

@@ -50,7 +50,7 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
     """When it was last used, to the minute."""
-    replaced_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"))
+    replaced_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id", name="api_keys_replaced_by_fkey"))
     """The key that it was rotated to: it then ends as was said, and is not rotated again."""
 
     tenant: Mapped[Tenant] = relationship(back_populates="keys")

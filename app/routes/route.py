@@ -111,7 +111,7 @@ class ServiceRoute(APIRoute):
         return "GET" in (self.methods or ()) and self.needed_scope is not None and issubclass(kind, JSONResponse)
 
 
-def _resource_id(request: Request) -> uuid.UUID:
+async def _resource_id(request: Request) -> uuid.UUID:
     found: uuid.UUID | None = getattr(request.state, "resource_id", None)
     return found or uuid.uuid4()
 

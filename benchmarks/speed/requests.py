@@ -2,14 +2,18 @@
 
     python benchmarks/speed/requests.py --jobs 10000 --rate 100 --seconds 30
 
-Starts private PostgreSQL and Redis from this machine's binaries and `fastmtl serve` on them, fills the table over the
-API, then sends requests at their times whether or not earlier ones were answered: waiting is counted from when a
-request was due. No worker runs: jobs stay queued. One request in `--submit-every` submits a new job, the others ask for
-a random one.
+Starts private PostgreSQL and Redis from this machine's binaries and `fastmtl serve` on them, then sends requests at
+their times whether or not earlier ones were answered: waiting is counted from when a request was due. No worker runs:
+jobs stay queued. One request in `--submit-every` submits a new job, the others ask for a random one.
+
+The table is filled by submitting `--submitted` jobs over the API, of which the database then makes `--jobs` by copying
+all their rows (copies.py). Every job has steps of its own and three that all of them share, as jobs on the same data
+sets do. Afterwards ANALYZE runs, as PostgreSQL does by itself after a while.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
@@ -22,12 +26,15 @@ from pathlib import Path
 import httpx2
 import kit
 import numpy as np
+from copies import multiply
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 from servers import start_postgres, start_redis
 
 ROWS = 200
 AT_ONCE = 8
+KEPT_SECONDS = 2
+"""An idle connection is not used again after that: the server closes it after five."""
 
 
 def csv(task: int) -> bytes:
@@ -81,7 +88,7 @@ class Load:
         self.refused: list[str] = []
 
     async def submit(self) -> None:
-        """Submit a job of its own seed, so that it shares no step."""
+        """Submit a job of its own seed: only what does not depend on that it shares with the others."""
         self._seed += 1
         config = {"budget": 50, "seed": self._seed, "discriminator": {"rows_per_task": 50}}
         body = {"primary": self._primary, "auxiliary": self._auxiliary, "config": config}
@@ -99,9 +106,10 @@ class Load:
 
     async def fill(self, count: int) -> None:
         """Submit until there are so many jobs."""
+        left = iter(range(count - len(self.jobs)))
 
         async def some() -> None:
-            while len(self.jobs) < count and not self.refused:
+            for _ in left:
                 await self.submit()
 
         await asyncio.gather(*(some() for _ in range(AT_ONCE)))
@@ -123,9 +131,9 @@ class Load:
         return waited
 
 
-async def measure(service: Service, jobs: int, loads: list[tuple[float, int]], seconds: float) -> dict[str, object]:
+async def measure(service: Service, given: argparse.Namespace, postgres: str) -> dict[str, object]:
     """Fill the table, then load."""
-    limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200)
+    limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=KEPT_SECONDS)
     async with httpx2.AsyncClient(base_url=service.url, headers=service.headers, timeout=60, limits=limits) as client:
         datasets = []
         for task in range(4):
@@ -133,17 +141,17 @@ async def measure(service: Service, jobs: int, loads: list[tuple[float, int]], s
             answer.raise_for_status()
             datasets.append(answer.json()["id"])
         load = Load(client, datasets)
-        began = time.perf_counter()
-        await load.fill(jobs)
-        filled = time.perf_counter() - began
+        await load.fill(given.submitted)
+        assert not load.refused, load.refused[:3]
+        load.jobs = multiply(postgres, given.jobs // given.submitted)
         found = []
-        for rate, submit_every in loads:
-            waited = await load.steadily(rate, seconds, submit_every)
-            found.append(
-                {"rate": rate, "submit_every": submit_every, "ms": {name: told(each) for name, each in waited.items()}}
-            )
+        for submit_every in given.submit_every:
+            jobs = len(load.jobs)
+            waited = await load.steadily(given.rate, given.seconds, submit_every)
+            ms = {name: told(each) for name, each in waited.items()}
+            found.append({"rate": given.rate, "submit_every": submit_every, "jobs_at_start": jobs, "ms": ms})
     assert not load.refused, load.refused[:3]
-    return {"jobs": jobs, "seconds": seconds, "filled_per_second": round(jobs / filled, 1), "loads": found}
+    return {"jobs": given.jobs, "submitted": given.submitted, "seconds": given.seconds, "loads": found}
 
 
 def told(waited: list[float]) -> dict[str, float]:
@@ -156,6 +164,7 @@ def main() -> None:
     """Measure and write down."""
     parser = kit.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--submitted", type=int, default=200, help="jobs that the others are copies of")
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--submit-every", type=int, nargs="*", default=[10, 2])
@@ -167,9 +176,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             service = Service(Path(home), given.port, postgres.url, redis.url)
             try:
-                found = asyncio.run(
-                    measure(service, given.jobs, [(given.rate, every) for every in given.submit_every], given.seconds)
-                )
+                found = asyncio.run(measure(service, given, postgres.url))
             finally:
                 service.stop()
     finally:

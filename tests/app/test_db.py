@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from app.db import Database
+from app.db import TRUSTED_SECONDS, Database
 from app.models import Job, JobStep, Tenant
 from app.settings import Settings
 
@@ -83,6 +83,19 @@ def test_a_transaction_that_stands_still_is_over_before_a_lease_is(postgres_url:
     with database.transaction() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == silence
     database.close()
+
+
+def test_a_connection_that_died_while_it_was_not_used_is_replaced(postgres_url: str):
+    database, other = Database(postgres_url), Database(postgres_url)
+    with database.reading() as session:
+        first = session.scalar(text("SELECT pg_backend_pid()"))
+    with other.transaction() as session:
+        session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+    time.sleep(TRUSTED_SECONDS)
+    with database.reading() as session:
+        assert session.scalar(text("SELECT pg_backend_pid()")) != first
+    database.close()
+    other.close()
 
 
 def test_reading_writes_nothing(database: Database):
