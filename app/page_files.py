@@ -6,6 +6,7 @@ digest of all of it: a browser keeps those for a year, and the shell of the next
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import mimetypes
@@ -76,6 +77,7 @@ def read_page(folder: Path = FOLDER) -> PageFiles:
     return PageFiles(version, shell, reference, {name: _file(name, body) for name, body in bodies.items()})
 
 
+@functools.cache  # a file is compressed once in a process, however many applications it makes
 def _file(name: str, body: bytes) -> PageFile:
     kind = {".js": "text/javascript"}.get(Path(name).suffix) or mimetypes.guess_type(name)[0]
     etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'  # weak: gzipped or not, it is the same file

@@ -28,7 +28,8 @@ from fastmtl.config import PACKAGED_ENCODER
 
 ROOT = Path(__file__).parent.parent
 DOCS = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("client", "command")}
-pytestmark = pytest.mark.timeout(900)
+# One service for both pages: what one of them has computed the other finds done.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("client-docs")]
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,8 @@ def _still_seconds(scene: Scene) -> float:
     Until then a worker that was stopped before its commit holds the step's row, and what it commits is rightful.
     """
     lease = scene.settings.lease_seconds
-    return 2 * lease if scene.place.stack == "embedded" else max(2 * lease, IDLE_SECONDS + lease)
+    idle = 0 if scene.place.stack == "embedded" else min(IDLE_SECONDS, lease / 3)  # as Database.of has it
+    return max(2 * lease, idle + lease)
 
 
 def _stop_at_any_moment(scene: Scene, draw: random.Random) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import tempfile
 import threading
 import urllib.request
 import uuid
@@ -21,6 +23,7 @@ from lives import CHAIN, NOON, Bell, new_job
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.db import Database
 from app.events import EventType, add
 from app.jobs import Claim, Jobs
 from app.main import create_app
@@ -169,8 +172,29 @@ def _written(table: pa.Table) -> bytes:
 
 
 def api(home: Path, **settings: object) -> TestClient:
-    """Return a client of an embedded service; use it as a context manager."""
-    return TestClient(create_app(Settings(home=home, **settings), Bell()), raise_server_exceptions=False)
+    """Return a client of an embedded service over a migrated database; use it as a context manager."""
+    made = Settings(home=home, **settings)
+    prepare(made)
+    return TestClient(create_app(made, Bell()), raise_server_exceptions=False)
+
+
+def prepare(settings: Settings) -> None:
+    """Put empty tables into a home that has none, as the first start would: copying takes a hundredth of migrating."""
+    file = settings.home / "fastmtl.sqlite3"
+    if settings.database == f"sqlite:///{file.absolute()}" and not file.exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_migrated())
+
+
+@functools.cache
+def _migrated() -> bytes:
+    """Return the file of a migrated, empty SQLite database."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "migrated.sqlite3"
+        database = Database(f"sqlite:///{file}")
+        database.migrate()
+        database.close()
+        return file.read_bytes()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 from trainings import Training
 
 from fastmtl.errors import EncoderUnavailable, InvalidConfig, NotEnoughMemory
-from worker.child import describe
+from worker.child import describe, loading
 from worker.protocol import Message, Request
 
 
@@ -82,6 +83,12 @@ def test_it_ends_when_its_worker_is_killed(tmp_path):
     while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
         assert time.monotonic() < until, "the child outlived its worker"
         time.sleep(0.05)
+
+
+def test_garbage_is_looked_for_again_once_all_is_loaded():
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() > 0
 
 
 def test_want_of_memory_seen_at_one_row_is_told_by_its_own_name():
