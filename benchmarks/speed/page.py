@@ -128,6 +128,17 @@ def requests(result: Json) -> str:
     return markdown(["request", "load", "requests", "p50, ms", "p90", "p99", "slowest"], rows)
 
 
+def again(result: Json) -> str:
+    """Return what another budget and another primary cost."""
+    first = result["first"]
+    rows = [["the first job", f"{first['seconds']:,}", ", ".join(first["computed"])]]
+    rows += [
+        [name, told(result[name]["seconds"]), ", ".join(result[name]["computed"])]
+        for name in ("another budget", "another primary")
+    ]
+    return markdown([f"{result['rows']:,} rows", "s to the selection", "computed"], rows)
+
+
 def tokenising(result: Json) -> str:
     """Return tokenising against a plain loop."""
     speed = result["rows_per_second"]
@@ -192,6 +203,7 @@ TABLES: dict[str, Callable[[Json], str]] = {
     "growth_cpu_384": growth,
     "growth_cuda_384": growth,
     "top": top,
+    "again": again,
     "requests": requests,
     "tokenising": tokenising,
     "upload": upload,
