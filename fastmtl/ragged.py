@@ -156,7 +156,7 @@ class _Packed(nn.Module):
 
 
 def _pack(module: nn.Module) -> None:
-    """Put the packed kind in the place of every linear layer, but leave them where torch or the CPU has no such product."""
+    """Put the packed kind in the place of every linear layer, where torch and the CPU have such a product."""
     if not (hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return
     for name, child in module.named_children():

@@ -134,7 +134,8 @@ class Load:
 async def measure(service: Service, given: argparse.Namespace, postgres: str) -> dict[str, object]:
     """Fill the table, then load."""
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=KEPT_SECONDS)
-    async with httpx2.AsyncClient(base_url=service.url, headers=service.headers, timeout=60, limits=limits) as client:
+    settings = {"base_url": service.url, "headers": service.headers, "limits": limits}
+    async with httpx2.AsyncClient(**settings, timeout=httpx2.Timeout(60, pool=None)) as client:
         datasets = []
         for task in range(4):
             answer = await client.post("/datasets", content=csv(task), params={"name": f"task-{task}", "format": "csv"})
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--submitted", type=int, default=200, help="jobs that the others are copies of")
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--submit-every", type=int, nargs="*", default=[10, 2])
+    parser.add_argument("--submit-every", type=int, nargs="*", default=[100, 10])
     parser.add_argument("--port", type=int, default=18_790)
     given = parser.parse_args()
     about = kit.machine()
