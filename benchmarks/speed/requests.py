@@ -1,6 +1,6 @@
 """How long a request waits: POST /v1/jobs and GET of a job's status, at a steady rate, with many jobs in the table.
 
-    python benchmarks/speed/requests.py --jobs 10000 --rate 100 --seconds 30
+    python benchmarks/speed/requests.py --jobs 10000 --rates 25 50 100 --seconds 30
 
 Starts private PostgreSQL and Redis from this machine's binaries and `fastmtl serve` on them, then sends requests at
 their times whether or not earlier ones were answered: waiting is counted from when a request was due. No worker runs:
@@ -146,11 +146,11 @@ async def measure(service: Service, given: argparse.Namespace, postgres: str) ->
         assert not load.refused, load.refused[:3]
         load.jobs = multiply(postgres, given.jobs // given.submitted)
         found = []
-        for submit_every in given.submit_every:
+        for rate in given.rates:
             jobs = len(load.jobs)
-            waited = await load.steadily(given.rate, given.seconds, submit_every)
+            waited = await load.steadily(rate, given.seconds, given.submit_every)
             ms = {name: told(each) for name, each in waited.items()}
-            found.append({"rate": given.rate, "submit_every": submit_every, "jobs_at_start": jobs, "ms": ms})
+            found.append({"rate": rate, "submit_every": given.submit_every, "jobs_at_start": jobs, "ms": ms})
     assert not load.refused, load.refused[:3]
     return {"jobs": given.jobs, "submitted": given.submitted, "seconds": given.seconds, "loads": found}
 
@@ -166,9 +166,9 @@ def main() -> None:
     parser = kit.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--submitted", type=int, default=200, help="jobs that the others are copies of")
-    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--rates", type=float, nargs="+", default=[25, 50, 100], help="requests a second")
     parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--submit-every", type=int, nargs="*", default=[100, 10])
+    parser.add_argument("--submit-every", type=int, default=10)
     parser.add_argument("--port", type=int, default=18_790)
     given = parser.parse_args()
     about = kit.machine()
