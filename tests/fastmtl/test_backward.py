@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from orderless import Orderless
 
 from fastmtl.backward import Backward, strictly
 from fastmtl.device import make_deterministic
@@ -14,18 +15,6 @@ def asked():
     make_deterministic()
     yield
     torch.use_deterministic_algorithms(False)
-
-
-class Orderless(torch.autograd.Function):
-    """The identity, whose gradient torch cannot put in place in one order."""
-
-    @staticmethod
-    def forward(context, values):
-        return values.clone()
-
-    @staticmethod
-    def backward(context, gradient):
-        return torch.zeros_like(gradient).put_(torch.arange(gradient.numel()), gradient.flatten())
 
 
 def test_all_that_has_an_order_is_asked_for_it_while_gradients_are_computed():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from attempts import CutOff, Teller
+from orderless import Orderless
 from torch.nn import functional
 
 from fastmtl.batches import Batch, TaskRows, training_batches
@@ -64,19 +65,6 @@ def plain_losses(folder, config: TrainingConfig, seed: int) -> list[float]:
             losses.append(loss.item())
         curve.append(sum(losses) / len(losses))
     return curve
-
-
-class Orderless(torch.autograd.Function):
-    """The identity, whose gradient torch cannot put in place in one order."""
-
-    @staticmethod
-    def forward(context, values):
-        return values.clone()
-
-    @staticmethod
-    def backward(context, gradient):
-        places = torch.arange(gradient.numel()).view(gradient.shape)
-        return torch.zeros_like(gradient).put_(places, gradient)
 
 
 @pytest.mark.filterwarnings("ignore:put_ does not have")
