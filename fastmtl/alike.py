@@ -3,8 +3,9 @@
 Texts whose shingles overlap by t (Jaccard) share at least the part t of either's. Let all shingles have one order, the
 rare ones first: of n the first n - ⌈t n⌉ + m then hold the first m that are common, so only beginnings are compared
 (prefix filter: Bayardo, Ma and Srikant, "Scaling up all pairs similarity search", WWW 2007; with m > 1: Wang, Li and
-Feng, "Can we beat the prefix filtering?", SIGMOD 2012). No two texts are missed; what is found besides has to be looked
-at. One letter is a large share of a short text's shingles: such texts are found by what is left of them without it.
+Feng, "Can we beat the prefix filtering?", SIGMOD 2012). No two texts are missed, but for collisions of 50-bit hashes;
+what is found besides has to be looked at. One letter is a large share of a short text's shingles: such texts are found
+by what is left of them without it.
 
 Thousands of texts are taken at once, in numpy. Torch-free.
 

@@ -133,9 +133,11 @@ def loading() -> Iterator[None]:
     The search was measured to be a sixth of the time that loading takes.
     """
     gc.disable()
-    yield
-    gc.freeze()
-    gc.enable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _prepare_torch(request: Request, folder: Path | None = None, rank: int = 0) -> str:
