@@ -11,7 +11,7 @@ from pathlib import Path
 
 from composed import Compose
 from patient import Patient
-from scene import NOT_THE_SAME_TWICE, RANDOM, another
+from scene import NOT_THE_SAME_TWICE, RANDOM, WORDS, another
 from worlds import write_world
 
 from fastmtl.client import FINAL, Client
@@ -23,6 +23,7 @@ JOB_SECONDS = 900
 LOOK_SECONDS = 1.0
 REDIS_AWAY_SECONDS = 6
 JOBS = 20
+LEFT_ALONE_SECONDS = 5
 
 
 class Tenant:
@@ -150,6 +151,33 @@ def rolled(trial: Trial) -> str:
     assert still_open, "all jobs were over before the last restart: it showed nothing"
     compose.workers(1)
     return f"{JOBS} jobs succeeded, every step once; restarted one after another: {', '.join(restarted)}"
+
+
+def shared_out(trial: Trial) -> str:
+    """Have a worker for steps without a GPU alone, then one for the others too; each must compute its own."""
+    compose, one = trial.compose, trial.tenant()
+    compose.run("stop", "worker")
+    compose.run("--profile", "cpu-steps", "up", "--detach", "--wait", "--no-deps", "cpu-worker")
+    job = one.submit("shared out", WORDS)
+    one.until(job, lambda state: _statuses(state)["target"] == "queued")
+    time.sleep(LEFT_ALONE_SECONDS)
+    alone = _statuses(one.patient.job(job))
+    assert alone["target"] == "queued", f"a training was taken by a worker that has no device for it: {alone}"
+    compose.run("start", "worker")
+    one.until(job, succeeded)
+    wrong = one.not_once(job)
+    assert wrong == {}, f"steps that did not succeed exactly once: {wrong}"
+    compose.run("--profile", "cpu-steps", "rm", "--stop", "--force", "cpu-worker")
+    done = [kind for kind, status in alone.items() if status == "succeeded"]
+    return (
+        f"without another worker the one of `cpu-steps` computed {', '.join(done)} and left the training alone for "
+        f"{LEFT_ALONE_SECONDS} s; with the usual worker back the job succeeded, every step once"
+    )
+
+
+def _statuses(state: Json) -> dict[str, str]:
+    """Return the status of each step by its kind."""
+    return {step["kind"]: step["status"] for step in state["steps"]}
 
 
 def _kill_worker(compose: Compose) -> None:

@@ -157,6 +157,7 @@ def parts(stack: Stack, whole_path: str | None = None) -> Iterator[Part]:
     yield Part("confined", "containers are confined", partial(looking.confined, compose))
     yield Part("kill", "kill -9 during a job", partial(breaking.killed, trial))
     yield Part("roll", "every container restarted while jobs run", partial(breaking.rolled, trial))
+    yield Part("share", "a worker for steps without a GPU", partial(breaking.shared_out, trial))
     yield Part("observe", "Prometheus and the dashboard's queries", partial(looking.watched, compose))
     yield Part("keep", "back-up and restore", partial(keeping.kept, trial))
     yield Part("whole-path", "the tests of the whole path", partial(_whole_path, stack, whole_path))
