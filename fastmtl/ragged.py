@@ -264,7 +264,8 @@ def _attend_span(
     if query.shape[2] >= LONG or (query.device.type != "cpu" and not query.requires_grad):
         attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
         return attended.transpose(1, 2)
-    scores = (query @ key.transpose(2, 3)).float().mul_(scaling)  # [b, A, L, L]
+    # Copied row by row here: the product would copy it turned, element by element.
+    scores = (query @ key.contiguous().transpose(2, 3)).float().mul_(scaling)  # [b, A, L, L]
     if mask is not None:
         scores = scores.masked_fill_(~mask, -torch.inf)
     # In float32: a softmax of bf16 is slower here wherever L is no multiple of the vector's width.

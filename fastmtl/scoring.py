@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ import torch
 from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.device import Machine
+from fastmtl.lanes import lanes
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress, silent
 from fastmtl.portion import Portion
@@ -21,7 +24,14 @@ from fastmtl.tokens import Rows, Tokens
 PART = "scoring"
 
 
-class Coming(NamedTuple):
+class Coming(Protocol):
+    """What is still being computed, such as a Future."""
+
+    def result(self) -> npt.NDArray[Any]:
+        """Wait for it and return it, [B, width], or raise what went wrong."""
+
+
+class OfGpu(NamedTuple):
     """What a GPU is still computing, and copies to the processor's memory."""
 
     values: torch.Tensor
@@ -29,11 +39,16 @@ class Coming(NamedTuple):
     there: torch.cuda.Event
 
     @staticmethod
-    def of(values: torch.Tensor) -> Coming:
+    def of(values: torch.Tensor) -> OfGpu:
         """Begin to fetch values from a GPU."""
         fetched, there = values.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
         there.record()
-        return Coming(fetched, there)
+        return OfGpu(fetched, there)
+
+    def result(self) -> npt.NDArray[Any]:
+        """Wait for it and return it."""
+        self.there.synchronize()
+        return self.values.numpy()
 
 
 def compute_rows(
@@ -42,68 +57,59 @@ def compute_rows(
     portion: Portion,
     progress: Progress = silent,
     checkpoints: Checkpoints | None = None,
+    ahead: int = 0,
 ) -> npt.NDArray[Any]:
     """Return what `compute` gives for every row, [n, width], by the row's number; it is asked for a batch at a time.
 
-    A batch that does not fit in memory is asked for again in smaller ones. What `checkpoints` hold of an attempt before
-    is not computed again.
+    `ahead` batches that are still coming are not waited for. A batch that does not fit in memory is asked for again in
+    smaller ones. What `checkpoints` hold of an attempt before is not computed again.
     """
     checkpoints = checkpoints or Checkpoints.none()
-    found = _Found(order, portion)
+    found = _Found(order, portion, ahead)
     if kept := checkpoints.take(PART):
         found.values, found.done = kept.tensors["values"].numpy(), kept.facts["done"]
         portion.size = min(portion.size, kept.facts["tokens_at_once"])
-    begun = found.done
-    while begun < len(order.rows):
-        rows = order.batch(begun, portion.size)
-        longest = int(order.lengths[rows[0]])
-        try:
-            values = compute(rows)
-        except (RuntimeError, MemoryError) as error:
-            portion.shrink(error, len(rows), len(rows) * longest, longest)
-            continue
-        begun += len(rows)
-        if found.add(rows, values):
+    while found.done < len(order.rows):
+        if found.advance(compute):
             progress(found.done, len(order.rows), "rows")
             checkpoints.keep(PART, found.state)
             checkpoints.tick()
-    if found.settle():
-        progress(found.done, len(order.rows), "rows")
     checkpoints.drop(PART)
     return found.values if found.values is not None else np.empty((0, 0), dtype=np.float32)
 
 
 class _Found:
-    """What is computed so far; of what a GPU computes the last batch is still coming while the next is begun."""
+    """What is computed so far, and the batches that are still coming, the oldest first."""
 
-    def __init__(self, order: InferenceOrder, portion: Portion) -> None:
+    def __init__(self, order: InferenceOrder, portion: Portion, ahead: int) -> None:
         self._order = order
         self._portion = portion
-        self._coming: tuple[Rows, Coming] | None = None
+        self._ahead = ahead
+        self._coming: deque[tuple[Rows, npt.NDArray[Any] | Coming]] = deque()
+        self._begun = 0
+        """Rows of the batches that are coming."""
         self.values: npt.NDArray[Any] | None = None
         """[n, width], by the row's number."""
         self.done = 0
         """Rows that are there, in the order."""
 
-    def add(self, rows: Rows, values: npt.NDArray[Any] | Coming) -> bool:
-        """Take a batch in; return whether `done` has risen."""
-        before = self.done
-        self.settle()
-        if isinstance(values, Coming):
-            self._coming = rows, values
-        else:
-            self._put(rows, values)
-        return self.done > before
-
-    def settle(self) -> bool:
-        """Wait for the batch that is coming; return whether one was."""
-        if self._coming is None:
-            return False
-        rows, (values, there) = self._coming
-        there.synchronize()
-        self._put(rows, values.numpy())
-        self._coming = None
-        return True
+    def advance(self, compute: Callable[[Rows], npt.NDArray[Any] | Coming]) -> bool:
+        """Begin the next batch, or take in the oldest where enough have begun; return whether `done` has risen."""
+        place = self.done + self._begun
+        more = place < len(self._order.rows) and len(self._coming) <= self._ahead
+        rows = self._order.batch(place, self._portion.size) if more else self._coming[0][0]
+        try:
+            if more:
+                self._coming.append((rows, compute(rows)))
+                self._begun += len(rows)
+            else:
+                self._take()
+        except (RuntimeError, MemoryError) as error:
+            longest = int(self._order.lengths[rows[0]])
+            self._portion.shrink(error, len(rows), len(rows) * longest, longest)
+            if not more:
+                self._forget()
+        return not more
 
     def state(self) -> State:
         """Return what another attempt needs to go on."""
@@ -111,11 +117,23 @@ class _Found:
         facts = {"done": self.done, "tokens_at_once": self._portion.size}
         return State({"values": torch.from_numpy(self.values)}, facts)
 
-    def _put(self, rows: Rows, values: npt.NDArray[Any]) -> None:
+    def _take(self) -> None:
+        rows, coming = self._coming[0]
+        values = coming if isinstance(coming, np.ndarray) else coming.result()
         if self.values is None:
             self.values = np.zeros((len(self._order.rows), values.shape[1]), dtype=values.dtype)
         self.values[rows] = values
         self.done += len(rows)
+        self._begun -= len(rows)
+        self._coming.popleft()
+
+    def _forget(self) -> None:
+        """Let all that is coming end, and begin it anew: in smaller batches."""
+        for _, coming in self._coming:
+            with suppress(RuntimeError, MemoryError):
+                coming if isinstance(coming, np.ndarray) else coming.result()
+        self._coming.clear()
+        self._begun = 0
 
 
 def score_rows(
@@ -135,14 +153,24 @@ def score_rows(
     model.eval().to(machine.device)
     encode = _encode(model, tokens, machine)
 
-    def compute(rows: Rows) -> npt.NDArray[np.float32] | Coming:
+    def compute(rows: Rows) -> torch.Tensor:
         with torch.inference_mode():
-            values = read(encode(rows)).float()  # [B, width]
-            return values.numpy() if machine.device == "cpu" else Coming.of(values)
+            return read(encode(rows)).float()  # [B, width]
+
+    def fetched(rows: Rows) -> npt.NDArray[np.float32]:
+        return compute(rows).numpy()
 
     checkpoints = checkpoints or Checkpoints.none()
     portion = portion or Portion(checkpoints.at_once(machine.tokens_at_once), "tokens", progress)
-    return compute_rows(InferenceOrder.of([tokens.lengths]), compute, portion, progress, checkpoints)
+    order = InferenceOrder.of([tokens.lengths])
+    if machine.device != "cpu":
+        return compute_rows(order, lambda rows: OfGpu.of(compute(rows)), portion, progress, checkpoints, ahead=1)
+    with lanes(len(tokens.ids) // portion.size) as pool:
+        if pool is None:
+            return compute_rows(order, fetched, portion, progress, checkpoints)
+        return compute_rows(
+            order, lambda rows: pool.submit(fetched, rows), portion, progress, checkpoints, ahead=pool.count
+        )
 
 
 def predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,26 @@ def test_rows_are_scored_in_smaller_batches_from_where_one_did_not_fit():
     assert found.tolist() == [[row, row**2] for row in range(10)]
     assert asked == [8, 4, 2, 2, 2, 2, 2]  # 32, 16 and then 8 tokens of rows of 4
     assert len(teller.warnings) == 2
+
+
+def test_what_is_computed_ahead_begins_anew_in_smaller_batches_where_one_did_not_fit():
+    asked: list[int] = []
+
+    def compute(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        if len(rows) > 3 and 7 in rows:
+            raise MemoryError
+        return np.stack([rows, rows**2], axis=1)
+
+    teller = Teller()
+    order = InferenceOrder.of([np.full(20, 4)])
+    with ThreadPoolExecutor(1) as pool:
+        found = compute_rows(
+            order, lambda rows: pool.submit(compute, rows), Portion(16, "tokens", teller), teller, ahead=2
+        )
+    assert found.tolist() == [[row, row**2] for row in range(20)]
+    assert asked == [4, 4, 4, 4, *[2] * 8]  # the fourth was begun when the first was there, the second had failed
+    assert len(teller.warnings) == 1
 
 
 def test_a_row_that_does_not_fit_alone_cannot_be_scored():

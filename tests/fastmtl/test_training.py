@@ -187,6 +187,35 @@ def test_scores_come_back_in_the_order_of_the_rows_whatever_their_lengths(encode
     assert np.allclose(together, np.stack(alone), atol=1e-5)
 
 
+def test_scores_are_the_same_every_time_on_several_cores(encoder_folders, torch_threads):
+    model, _ = world(encoder_folders["bert"])
+    tokenizer = load_checkpoint(encoder_folders["bert"], "mean", 16).tokenizer
+    texts = [f"{text} {'old ' * (number % 9)}" for number, text in enumerate(TEXTS * 40)]
+    tokens = tokenize(tokenizer, texts, None, 16)
+    assert len(tokens.ids) > 2 * CPU.tokens_at_once  # enough for two lanes
+
+    def scores(threads: int) -> np.ndarray:
+        torch_threads(threads)
+        return score_rows(model, tokens, lambda features: features, CPU)
+
+    one, two = scores(1), scores(2)
+    assert np.array_equal(two, scores(2))
+    assert np.allclose(two, one, atol=1e-6)
+
+
+def test_an_error_while_rows_are_scored_on_several_cores_is_raised(encoder_folders, torch_threads):
+    model, _ = world(encoder_folders["bert"])
+    tokenizer = load_checkpoint(encoder_folders["bert"], "mean", 16).tokenizer
+    tokens = tokenize(tokenizer, TEXTS * 80, None, 16)
+    torch_threads(2)
+
+    def read(features: torch.Tensor) -> torch.Tensor:
+        raise ValueError("no such head")
+
+    with pytest.raises(ValueError, match="no such head"):
+        score_rows(model, tokens, read, CPU)
+
+
 def test_no_rows_give_no_scores(encoder_folders):
     model, _ = world(encoder_folders["bert"])
     tokenizer = load_checkpoint(encoder_folders["bert"], "mean", 16).tokenizer
