@@ -160,6 +160,12 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         900, gt=0, description="A step whose process says nothing for this long is taken for hung and ended, seconds."
     )
+    warm_seconds: float = Field(
+        60,
+        ge=0,
+        description="How long a worker keeps a process with torch loaded after a step, from which the next one's is "
+        "forked, seconds; 0: each loads anew.",
+    )
     event_poll_seconds: float = Field(0.5, gt=0, le=10, description="How often a stream of events looks for new ones.")
     max_event_streams: int = Field(200, ge=1, description="Streams of events that one process keeps open at once.")
     max_event_streams_per_tenant: int = Field(50, ge=1, description="Those of one tenant among them.")

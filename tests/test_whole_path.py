@@ -41,10 +41,10 @@ SMALL = {
 SLOW = {**SMALL, "discriminator": {**SMALL["discriminator"], "epochs": 100, "batch_size": 1}}
 """A first step long enough to be ended in the middle."""
 WORDS = {**SMALL, "method": "dsir", "explain": 0}
-"""The rows are chosen by words: torch is loaded, which takes the most time of a small step, for trainings alone."""
+"""The rows are chosen by words: only trainings compute with torch."""
 SLOW_LAST = {**WORDS, "compare": [], "finetuning": {"epochs": 100, "learning_rate": 1e-4, "batch_size": 1}}
 """A last training long enough to be killed in the middle."""
-pytestmark = pytest.mark.timeout(900)  # a dozen processes that load torch, on a machine that may be busy
+pytestmark = pytest.mark.timeout(900)  # several processes that load torch, on a machine that may be busy
 QUICK = {
     "FASTMTL_LEASE_SECONDS": "3",
     "FASTMTL_HEARTBEAT_SECONDS": "1",
@@ -167,9 +167,10 @@ def at_work(state: Json, step: str, attempt: int) -> bool:
 
 
 def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one_go(service, request_of, tmp_path):
-    job = service.client.submit(**request_of, config={**SMALL, "explain": 0})
-    service.until(job, lambda state: running(state, "discriminator"))
-    service.kill("child")
+    config = {**SMALL, "discriminator": {**SLOW["discriminator"], "epochs": 20}, "explain": 0}
+    job = service.client.submit(**request_of, config=config)
+    service.until(job, lambda state: at_work(state, "discriminator", 1))
+    assert service.kill("child") == 1
     chosen = service.until(job, lambda state: state["selection"])
     service.client.cancel(job["id"])
     threads = torch.get_num_threads()
@@ -178,7 +179,7 @@ def test_a_job_whose_step_was_killed_chooses_the_same_rows_as_the_library_in_one
         tmp_path / "primary.csv",
         [tmp_path / "alike.csv", tmp_path / "unlike.csv"],
         tmp_path / "alone",
-        config=JobConfig.model_validate(SMALL),
+        config=JobConfig.model_validate(config),
         known_encoders=service.encoders,
         device="cpu",
         train=False,

@@ -56,8 +56,8 @@ CURRENT: ContextVar[Attempt | None] = ContextVar("fastmtl_attempt", default=None
 
 
 def environment() -> dict[str, str]:
-    """Return what the environment of the step's process says besides: what its log lines are about; no bars in them."""
-    return {**logs.handed_on(), "TQDM_DISABLE": "1"}
+    """Return what the environment of the step's process says besides: what its log lines are about."""
+    return logs.handed_on()
 
 
 def current() -> Attempt:

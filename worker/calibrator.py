@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -29,9 +28,10 @@ from fastmtl import encoders
 from fastmtl.config import EncoderConfig
 from fastmtl.plan import Json, StepSpec
 from fastmtl.workload import Work
+from worker.launcher import ENVIRONMENT, PROGRAM
 from worker.measuring import MEASURED
 from worker.protocol import REQUEST, RESULT, Request
-from worker.supervisor import CHILD_ENVIRONMENT, scratch_root
+from worker.supervisor import scratch_root
 
 VERSION = 1
 PRECISION = "auto"
@@ -107,7 +107,6 @@ class Calibrator:
             inputs={},
             device=self._settings.device,
             threads=self._settings.threads,
-            parent=os.getpid(),
         )
         (folder / REQUEST).write_text(request.model_dump_json())
         try:
@@ -120,9 +119,9 @@ class Calibrator:
             if self._given_way.is_set():
                 return None
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.child", str(folder)],
+                [*PROGRAM, str(folder), str(os.getpid())],
                 stdout=subprocess.DEVNULL,
-                env={**CHILD_ENVIRONMENT, **os.environ},
+                env={**ENVIRONMENT, **os.environ},
                 start_new_session=True,  # Ctrl-C in a terminal is the worker's to answer
             )
         if self._process.wait() != 0:

@@ -1,4 +1,4 @@
-"""The process that computes one step: `python -m worker.child FOLDER`.
+"""The process that computes one step: `python -m worker.child FOLDER PARENT`.
 
 Reads FOLDER/request.json, writes FOLDER/output/ and FOLDER/result.json, tells its progress, what it measures, warnings
 and its error as lines of JSON on standard output. It knows no database and no broker, it ends with its worker, and all
@@ -36,16 +36,22 @@ from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
+NAME = "fastmtl-step"
+"""Of the process, for `ps` and `top`: one that was forked has the command line of its template."""
 
 
 def main() -> int:
     """Compute the step; return 0, or 1 after an error line."""
-    folder = Path(sys.argv[1])
-    request = Request.model_validate_json((folder / REQUEST).read_text())
-    if len(sys.argv) > 2:
-        return _help(request, folder, rank=int(sys.argv[2]), parent=int(sys.argv[3]))
-    _end_with(request.parent)
+    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
+    end_with(parent)
+    return _help(folder, rank=int(sys.argv[3])) if len(sys.argv) > 3 else compute(folder)
+
+
+def compute(folder: Path) -> int:
+    """Compute the step whose request lies in a folder; return 0, or 1 after an error line."""
+    _prctl(PR_SET_NAME, NAME.encode())
+    request = _request(folder)
     channel, one_at_a_time = _own_standard_output(), threading.Lock()
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
@@ -85,10 +91,13 @@ def describe(error: Exception) -> Message:
     return Message(error={"type": "internal", "message": message}, again=True)
 
 
-def _help(request: Request, folder: Path, rank: int, parent: int) -> int:
-    """Take part in the training of another process, `parent`: what is left behind nobody reads."""
-    _end_with(parent)
-    settings = Settings()
+def _request(folder: Path) -> Request:
+    return Request.model_validate_json((folder / REQUEST).read_text())
+
+
+def _help(folder: Path, rank: int) -> int:
+    """Take part in the training of another process, the parent: what is left behind nobody reads."""
+    request, settings = _request(folder), Settings()
     logs.configure(settings.log_format, settings.log_level)
     spec, output = StepSpec.from_json(request.spec), peers.of_rank(folder, rank) / OUTPUT
     output.mkdir()
@@ -159,13 +168,16 @@ def _prepare_torch(request: Request, folder: Path | None = None, rank: int = 0) 
     return device
 
 
-def _end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its worker ends, however it ends."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends, however it ends."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def _own_standard_output() -> TextIO:

@@ -26,7 +26,7 @@ def start(folder: Path, count: int, lost: Callable[[Message], None]) -> Sequence
     started = []
     for rank in range(1, count):
         of_rank(folder, rank).mkdir(parents=True)
-        command = [sys.executable, "-m", "worker.child", str(folder), str(rank), str(os.getpid())]
+        command = [sys.executable, "-m", "worker.child", str(folder), str(os.getpid()), str(rank)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         threading.Thread(target=_watch, args=(process, folder, rank, lost), name="peer", daemon=True).start()
         started.append(process)

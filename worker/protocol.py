@@ -27,8 +27,6 @@ class Request(BaseModel):
     """Folders where tokens of the datasets' rows are kept."""
     device: str
     threads: int | None
-    parent: int
-    """The worker's process id: the step's process ends with it."""
     keeping: Keeping | None = None
     """Where it keeps what it has done so far; None where it need not."""
 

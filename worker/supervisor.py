@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,28 +33,16 @@ from worker import attempts, checkpoints
 from worker.checkpoints import Keeper
 from worker.failures import died, failure, memory_kills, not_stored, stalled
 from worker.inputs import bring
+from worker.launcher import Launcher, StepProcess
 from worker.lease import held, patiently
 from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
 
 log = structlog.get_logger()
 
-PROGRAM = (sys.executable, "-m", "worker.child")
 LOOK_SECONDS = 1.0
 """How often the database is asked whether the step is still wanted, and told of progress."""
 LISTEN_SECONDS = 10.0
 """How long the last lines of a child that has ended are waited for."""
-CHILD_ENVIRONMENT = {
-    # Threads that spin while they wait collapse when cores are shared: a training step then takes six times as long.
-    "OMP_WAIT_POLICY": "passive",
-    # glibc gives every large block back to the system at once, and takes and clears it anew in the next batch: a sixth
-    # of a step's time on a CPU. The child keeps its memory instead; it ends with the step.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""Of a step's process, where the worker's own environment says nothing else."""
-
-
 AWAKE_SECONDS = 10.0
 """What counts, at most, of the time between two looks as the child's silence: else this process stood still itself."""
 
@@ -76,7 +63,7 @@ class Outcome(Enum):
 class Child:
     """A running step."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: StepProcess) -> None:
         self.process = process
         self.progress: Json | None = None
         self.news: list[News] = []
@@ -93,9 +80,7 @@ class Child:
 
         It keeps nothing that is worth a goodbye: what it has done so far stands in its checkpoints.
         """
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
-        self.process.wait()
+        self.process.end()
         self._listener.join(LISTEN_SECONDS)
 
     @property
@@ -113,7 +98,6 @@ class Child:
 
     def _listen(self) -> None:
         """Read the child's lines until it closes them."""
-        assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
                 self._lines += 1
@@ -141,16 +125,20 @@ class Supervisor:
         storage: Storage,
         settings: Settings,
         stopping: threading.Event,
-        program: Sequence[str] = PROGRAM,
+        program: Sequence[str] | None = None,
         memory_kills: Callable[[], int | None] = memory_kills,
     ) -> None:
-        """`program` computes one step: it is given the folder with the request. In tests both stand in for the real."""
+        """`program` is as for Launcher. In tests both stand in for the real."""
         self._jobs = jobs
         self._storage = storage
         self._settings = settings
         self._stopping = stopping
-        self._program = program
+        self._launcher = Launcher(program) if program else Launcher(warm_seconds=settings.warm_seconds)
         self._memory_kills = memory_kills
+
+    def close(self) -> None:
+        """End what is kept for the next step."""
+        self._launcher.close()
 
     def compute(self, claim: Claim) -> None:
         """Compute a step and write down how it ended."""
@@ -165,7 +153,7 @@ class Supervisor:
             keeper = self._prepare(claim, folder)
             if keeper is None:
                 return
-            child = self._start(folder)
+            child = Child(self._launcher.start(folder, claim.spec, attempts.environment()))
             try:
                 outcome = attempts.current().watch(child, lambda: self._watch(claim, child, keeper))
             finally:
@@ -194,7 +182,7 @@ class Supervisor:
         elif outcome is Outcome.FAILED:
             if of_memory:
                 checkpoints.note_killed(self._storage, claim)
-            reason = child.error or died(child.process.returncode, of_memory=of_memory)
+            reason = child.error or died(child.process.wait(), of_memory=of_memory)
             self._fail(claim, reason, child.again)
         elif outcome is Outcome.STALLED:
             self._fail(claim, stalled(self._settings.stall_seconds), True)
@@ -243,22 +231,10 @@ class Supervisor:
             inputs=brought.inputs,
             device=self._settings.device,
             threads=self._settings.threads,
-            parent=os.getpid(),
             keeping=keeping,
         )
         (folder / REQUEST).write_text(request.model_dump_json())
         return keeper
-
-    def _start(self, folder: Path) -> Child:
-        process = subprocess.Popen(
-            [*self._program, str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**CHILD_ENVIRONMENT, **os.environ, **attempts.environment()},
-            # Ctrl-C in a terminal is the worker's to answer, and whatever the step starts can be ended with it.
-            start_new_session=True,
-        )
-        return Child(process)
 
     def _watch(self, claim: Claim, child: Child, keeper: Keeper) -> Outcome:
         """Wait until the child has ended or is to be ended, renewing the lease."""

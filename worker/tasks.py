@@ -154,6 +154,7 @@ class Worker:
             worker.start()
         self.stop()
         self._calibrator.give_way()
+        self._supervisor.close()
         self._roll.leave(self.name)
         self._tracing.close()
         self._database.close()

@@ -6,19 +6,23 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from composed import Compose
 from patient import Patient
-from scene import NOT_THE_SAME_TWICE, RANDOM, WORDS, another
+from scene import NOT_THE_SAME_TWICE, RANDOM, WORDS
 from worlds import write_world
 
 from fastmtl.client import FINAL, Client
 
 Json = dict
-JOB: Json = {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": 80}}
-"""Five steps, the fourth of which is long enough to be broken in the middle."""
+TRIED_EPOCHS = 40
+LONG_SECONDS = 25
+"""Of the training that is broken in the middle."""
+SHORT_SECONDS = 10
+"""Of a training of each of the jobs that run while all is restarted."""
 JOB_SECONDS = 900
 LOOK_SECONDS = 1.0
 REDIS_AWAY_SECONDS = 6
@@ -83,20 +87,37 @@ class Trial:
         """The tenant."""
         return self.tenant()
 
+    def config(self, seconds: float) -> Json:
+        """Return a job of five steps, the fourth of which, a training, takes about so long here."""
+        return _config(max(TRIED_EPOCHS, round(TRIED_EPOCHS * seconds / self._tried_seconds)))
+
+    @cached_property
+    def _tried_seconds(self) -> float:
+        """What the training takes with TRIED_EPOCHS."""
+        other = self.tenant()
+        state = other.until(other.submit("tried", _config(TRIED_EPOCHS)), succeeded)
+        step = next(step for step in state["steps"] if step["kind"] == "finetune")
+        began, ended = (datetime.fromisoformat(step[name]) for name in ("started_at", "finished_at"))
+        return max(0.5, (ended - began).total_seconds())
+
     @cached_property
     def expected(self) -> dict[str, str]:
         """Digests of the files of the job that nothing disturbs."""
         other = self.tenant()
-        job = other.submit("undisturbed", JOB)
+        job = other.submit("undisturbed", self.config(LONG_SECONDS))
         other.until(job, succeeded)
         return other.results(job)
 
     @cached_property
     def job(self) -> str:
         """A job of the tenant that is done."""
-        job = self.one.submit("done", JOB)
+        job = self.one.submit("done", self.config(LONG_SECONDS))
         self.one.until(job, succeeded)
         return job
+
+
+def _config(epochs: int) -> Json:
+    return {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": epochs}}
 
 
 def succeeded(state: Json) -> bool:
@@ -112,18 +133,21 @@ def in_the_middle(state: Json, kind: str) -> bool:
 def killed(trial: Trial) -> str:
     """Kill the API, Redis and the worker during a job; it must end as it would have, and every step succeed once."""
     expected, one = trial.expected, trial.one
-    job = one.submit("done", JOB)
+    job = one.submit("done", trial.config(LONG_SECONDS))
     one.until(job, lambda state: any(step["status"] == "running" for step in state["steps"]))
     _kill_api(trial.compose)
     one.until(job, lambda state: in_the_middle(state, "finetune"))
-    _kill_redis(trial.compose)
+    trial.compose.run("kill", "redis")
     _kill_worker(trial.compose)
+    time.sleep(REDIS_AWAY_SECONDS)
+    trial.compose.run("start", "redis")
     state = one.until(job, succeeded)
     trial.job = job
     found, wrong = one.results(job), one.not_once(job)
     assert wrong == {}, f"steps that did not succeed exactly once: {wrong}"
     assert found == expected, f"files that differ: {sorted(set(found.items()) ^ set(expected.items()))[:6]}"
     attempts = {step["name"]: step["attempts"] for step in state["steps"] if step["attempts"] > 1}
+    assert any("finetune" in name for name in attempts), f"the training was not killed: {attempts}"
     return (
         f"the API was killed at a step, Redis (away for {REDIS_AWAY_SECONDS} s) and the worker in the middle of a "
         f"training; the job succeeded, every step once, and its {len(found)} files are those of an undisturbed job; "
@@ -134,9 +158,9 @@ def killed(trial: Trial) -> str:
 def rolled(trial: Trial) -> str:
     """Restart every container, one after another, while jobs run; all must finish, and no step twice."""
     one, compose = trial.one, trial.compose
-    assert trial.job
+    config = trial.config(SHORT_SECONDS)
     compose.workers(2)
-    jobs = [one.submit(f"job {number}", another(JOB, number)) for number in range(JOBS)]
+    jobs = [one.submit(f"job {number}", {**config, "seed": number, "training_seed": number}) for number in range(JOBS)]
     restarted, still_open = [], 0
     for service in ("worker", "redis", "postgres", "api"):
         for container in compose.containers(service):
@@ -187,9 +211,3 @@ def _kill_worker(compose: Compose) -> None:
 def _kill_api(compose: Compose) -> None:
     assert compose.send("api", "api", 9), "no API was there to kill"
     compose.await_ready()
-
-
-def _kill_redis(compose: Compose) -> None:
-    compose.run("kill", "redis")
-    time.sleep(REDIS_AWAY_SECONDS)
-    compose.run("start", "redis")

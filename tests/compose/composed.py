@@ -24,17 +24,17 @@ FILES = ("docker-compose.yml", "docker-compose.cpu.yml", "tests/compose/docker-c
 WORDS = {
     "worker": ["fastmtl", "worker"],
     "api": ["fastmtl", "serve"],
-    "child": ["worker.child"],
+    "child": ["fastmtl-step"],
     "redis": ["redis-server"],
 }
-"""How a process's command line is known: each word stands in one of its parts."""
+"""How a process is known: each word stands in a part of its command line, or is its name."""
 READY_SECONDS = 180
 SEND = """
 import os, pathlib, sys
 words, number, sent = sys.argv[2:], int(sys.argv[1]), 0
 for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
     try:
-        parts = line.read_bytes().decode().split("\\0")
+        parts = [*line.read_bytes().decode().split("\\0"), (line.parent / "comm").read_text().strip()]
     except OSError:
         continue
     ours = "docker-init" not in parts[0] and all(any(p.rpartition("/")[2] == w for p in parts) for w in words)

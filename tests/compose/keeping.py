@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from breaking import JOB, Trial, in_the_middle, succeeded
+from breaking import LONG_SECONDS, Trial, in_the_middle, succeeded
 from composed import ROOT
 
 PAGE = ROOT / "docs" / "operating.md"
@@ -27,7 +27,7 @@ def kept(trial: Trial) -> str:
     before = one.results(over)
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(Path(compose.environment["TEST_FOLDER"]) / "secrets", Path(place) / "secrets")
-        running = one.submit("running while it is copied", {**JOB, "seed": 1})
+        running = one.submit("running while it is copied", {**trial.config(LONG_SECONDS), "seed": 1})
         one.until(running, lambda state: in_the_middle(state, "finetune"))
         compose.shell(lines("back-up"), place)
         sizes = {path.name: path.stat().st_size for path in (Path(place) / "backup").iterdir() if path.is_file()}

@@ -26,6 +26,7 @@ import psutil
 
 from app import failpoints
 from app.failpoints import Action
+from worker.child import NAME as STEP
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -267,7 +268,7 @@ def remove(folder: Path) -> None:
 
 def _is_step(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return "worker.child" in process.cmdline()
+        return process.name() == STEP
     return False
 
 

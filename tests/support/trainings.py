@@ -50,12 +50,11 @@ class Training:
             inputs={},
             device=self.device,
             threads=1,
-            parent=os.getpid(),
             keeping=Keeping(kept / name, tuple(kept / each for each in older), 0.001),
         )
         (folder / "request.json").write_text(asked.model_dump_json())
         with (folder / "told").open("wb") as told:
-            return subprocess.Popen([sys.executable, "-m", "worker.child", str(folder)], stdout=told)
+            return subprocess.Popen([sys.executable, "-m", "worker.child", str(folder), str(os.getpid())], stdout=told)
 
     def start_and_kill(self, name: str, *older: str, steps: int) -> None:
         """Begin an attempt and kill it as soon as it has kept so many steps."""

@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 
 from fastmtl.client import Client
+from worker.child import NAME as STEP
 
 Json = dict
 WAIT_SECONDS = 400
-MARKS = {"worker": ["app.cli", "worker"], "child": ["worker.child"]}
-"""Words of a process's command line, by its kind: a worker, or the process of a step."""
+WORKER = ("app.cli", "worker")
+"""Words of a worker's command line."""
 
 
 class Service(ABC):
@@ -104,11 +105,12 @@ class LocalService(Service):
 
     def _pids(self, kind: str) -> list[int]:
         found = []
-        for process in psutil.process_iter(["cmdline", "pid"]):
+        for process in psutil.process_iter():
             try:
                 ours = process.environ().get("FASTMTL_HOME") == self._environment["FASTMTL_HOME"]
+                called = process.name() == STEP if kind == "child" else set(WORKER) <= set(process.cmdline())
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
-            if ours and all(word in (process.info["cmdline"] or []) for word in MARKS[kind]):
+            if ours and called:
                 found.append(process.pid)
         return found

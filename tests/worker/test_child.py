@@ -47,16 +47,19 @@ def test_an_exception_becomes_a_sentence_a_user_can_act_on(error, told, again):
     assert describe(error) == Message(error=told, again=again)
 
 
-def request(folder: Path, kind: str, parent: int) -> None:
+def request(folder: Path, kind: str) -> None:
     spec = {"kind": kind, "name": kind, "version": 1, "params": {}, "datasets": [], "needs": [], "cost": 0}
-    asked = Request(spec=spec, datasets={}, inputs={}, device="cpu", threads=1, parent=parent)
+    asked = Request(spec=spec, datasets={}, inputs={}, device="cpu", threads=1)
     (folder / "request.json").write_text(asked.model_dump_json())
 
 
 def test_a_failed_step_ends_with_an_error_line_and_no_result(tmp_path):
-    request(tmp_path, "report", os.getpid())
+    request(tmp_path, "report")
     child = subprocess.run(
-        [sys.executable, "-m", "worker.child", str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "worker.child", str(tmp_path), str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert child.returncode == 1
     assert json.loads(child.stdout.splitlines()[-1])["error"]["type"] == "internal"
@@ -67,7 +70,7 @@ def test_it_ends_when_its_worker_is_killed(tmp_path):
     """A parent that starts the child and sleeps is killed; the child, sleeping too, must go with it."""
     parent_code = (
         "import subprocess, sys, time, os\n"
-        "code = 'import os, time, worker.child as c; c._end_with(int(os.environ[\"P\"])); '\n"
+        "code = 'import os, time, worker.child as c; c.end_with(int(os.environ[\"P\"])); '\n"
         "code += 'print(1, flush=True); time.sleep(60)'\n"
         "child = subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'P': str(os.getpid())}, "
         "stdout=subprocess.PIPE)\n"

@@ -21,9 +21,11 @@ from worker.protocol import OUTPUT, REQUEST, RESULT, Request
 def run(folder: Path, spec: StepSpec) -> dict:
     """Compute a step in a process of its own; return what it says."""
     folder.mkdir()
-    asked = Request(spec=spec.to_json(), datasets={}, inputs={}, device="cpu", threads=1, parent=os.getpid())
+    asked = Request(spec=spec.to_json(), datasets={}, inputs={}, device="cpu", threads=1)
     (folder / REQUEST).write_text(asked.model_dump_json())
-    subprocess.run([sys.executable, "-m", "worker.child", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "worker.child", str(folder), str(os.getpid())], check=True, stdout=subprocess.DEVNULL
+    )
     return json.loads((folder / RESULT).read_text())
 
 
