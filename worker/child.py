@@ -32,13 +32,11 @@ from fastmtl.plan import Json, StepSpec, Workspace, silent
 from worker import peers
 from worker.measuring import MEASURED, measured
 from worker.progress import Reporter
-from worker.protocol import OUTPUT, REQUEST, RESULT, Message, Request
+from worker.protocol import OUTPUT, REQUEST, RESULT, STEP, Message, Request
 
 log = structlog.get_logger()
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
-NAME = "fastmtl-step"
-"""Of the process, for `ps` and `top`: one that was forked has the command line of its template."""
 
 
 def main() -> int:
@@ -50,7 +48,7 @@ def main() -> int:
 
 def compute(folder: Path) -> int:
     """Compute the step whose request lies in a folder; return 0, or 1 after an error line."""
-    _prctl(PR_SET_NAME, NAME.encode())
+    _prctl(PR_SET_NAME, STEP.encode())
     request = _request(folder)
     channel, one_at_a_time = _own_standard_output(), threading.Lock()
     settings = Settings()

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from worker.attempts import Attempt
+from worker.protocol import STEP
 
 STEP_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200)
 ASK_GPUS = ("--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits")
@@ -100,7 +101,7 @@ class Present(Collector):
             )
             rows.add_metric([attempt.kind], rate)
             yield rows
-        memory = float(_resident_bytes_of_children())
+        memory = float(_resident_bytes_of_steps())
         yield _gauge("fastmtl_child_resident_bytes", "Resident memory of the step's processes.", memory)
         if (age := self._metrics.sweep_age) is not None:
             yield _gauge("fastmtl_sweep_age_seconds", "Seconds since the last sweep that ended well.", age)
@@ -136,11 +137,13 @@ def read_gpus() -> list[list[str]]:
     return list(csv.reader(told.stdout.splitlines(), skipinitialspace=True))
 
 
-def _resident_bytes_of_children() -> int:
+def _resident_bytes_of_steps() -> int:
+    """Return the memory of the steps' processes and of what they started, not of what they were forked from."""
     total = 0
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # ended since
-            total += child.memory_info().rss
+            if child.name() == STEP:
+                total += sum(each.memory_info().rss for each in (child, *child.children(recursive=True)))
     return total
 
 

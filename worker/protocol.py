@@ -12,6 +12,8 @@ from fastmtl.plan import Json
 REQUEST = "request.json"
 RESULT = "result.json"
 OUTPUT = "output"
+STEP = "fastmtl-step"
+"""Name of the step's process, for `ps` and `top`: one that was forked has the command line of its template."""
 
 
 class Request(BaseModel):

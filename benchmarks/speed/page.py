@@ -1,12 +1,14 @@
 """Writes the tables of docs/performance.md from benchmarks/results/*.json; the words between them are by hand.
 
-    python benchmarks/speed/page.py     # between <!-- NAME --> and <!-- end --> in docs/performance.md
+    python benchmarks/speed/page.py              # between <!-- NAME --> and <!-- end --> in docs/performance.md
+    python benchmarks/speed/page.py --figure     # and docs/performance-growth.svg
 
 A table is what `tables` returns under its name, so a figure in the page cannot differ from the results.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "benchmarks" / "results"
+FIGURE = ROOT / "docs" / "performance-growth.svg"
 
 Json = dict[str, Any]
 
@@ -244,5 +247,45 @@ def filled(page: str, made: Mapping[str, str]) -> str:
     return page
 
 
+def draw(results: Mapping[str, Json], path: Path) -> None:
+    """Draw how cost grows, a panel a curve, both axes logarithmic; dashed is what would be linear."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "fastmtl"
+    machines = {name: results[f"growth_{name}_384"] for name in ("cuda", "cpu") if f"growth_{name}_384" in results}
+    names = list(dict.fromkeys(name for result in machines.values() for name in result["curves"]))
+    figure, panels = pyplot.subplots(2, -(-len(names) // 2), figsize=(11, 6.4), layout="constrained")
+    for panel, name in zip(panels.flat, names, strict=False):
+        for machine, colour in (("cuda", "#0072b2"), ("cpu", "#d55e00")):
+            curve = machines.get(machine, {"curves": {}})["curves"].get(name)
+            if curve is None:
+                continue
+            sizes, seconds = curve["sizes"], curve["seconds"]
+            label = f"{'GPU' if machine == 'cuda' else 'CPU'}, exponent {curve['exponent']:.2f}"
+            panel.loglog(sizes, seconds, "o-", color=colour, label=label)
+            linear = [seconds[-1] * size / sizes[-1] for size in sizes]
+            panel.loglog(sizes, linear, "--", color=colour, linewidth=0.8, alpha=0.6)
+        panel.set_title(name, fontsize=10)
+        panel.set_ylabel("seconds")
+        panel.legend(fontsize=8, loc="upper left")
+    for panel in list(panels.flat)[len(names) :]:
+        panel.remove()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--figure", action="store_true", help="draw the figure too")
+    given = parser.parse_args()
+    results = read()
+    PAGE.write_text(filled(PAGE.read_text(), tables(results)))
+    if given.figure:
+        draw(results, FIGURE)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(), tables(read())))
+    main()

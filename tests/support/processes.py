@@ -26,7 +26,7 @@ import psutil
 
 from app import failpoints
 from app.failpoints import Action
-from worker.child import NAME as STEP
+from worker.protocol import STEP
 
 START_SECONDS = 90
 STOP_SECONDS = 30

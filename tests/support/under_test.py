@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from fastmtl.client import Client
-from worker.child import NAME as STEP
+from worker.protocol import STEP
 
 Json = dict
 WAIT_SECONDS = 400

@@ -94,7 +94,8 @@ def test_sweeps_and_what_they_rang_are_counted(told):
 
 
 def test_the_memory_of_the_steps_process_is_told(told):
-    program = "import sys; held = b'x' * 50_000_000; print(flush=True); sys.stdin.read()"
+    name = "open('/proc/self/comm', 'w').write('fastmtl-step')"
+    program = f"import sys; {name}; held = b'x' * 50_000_000; print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
