@@ -7,14 +7,14 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from app.errors import NotAcceptable
 from app.storage import Storage
 from app.views import Chosen
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 8_192
 FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")
@@ -62,6 +62,8 @@ def negotiate(given: SelectionFormat | None, accept: str) -> SelectionFormat:
 
 def download(chosen: Chosen, storage: Storage, wanted: SelectionFormat) -> Download:
     """Return the chosen rows in a format."""
+    import pyarrow.parquet as pq  # here and below: Arrow is 38 MiB, which a service without work does without
+
     write = {
         SelectionFormat.JSON: _json,
         SelectionFormat.CSV: _csv,
@@ -146,6 +148,9 @@ def _csv(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
 
 def _parquet(chosen: Chosen, file: pq.ParquetFile) -> Iterator[bytes]:
     """Add the ids of the datasets to the stored file, a row group at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = _Pipe()
     with file:
         stored = file.schema_arrow

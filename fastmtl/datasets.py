@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fastmtl.columns import Columns
 from fastmtl.formats import FileFormat
 from fastmtl.labels import LabelCount
 from fastmtl.plan import Workspace
 from fastmtl.summary import Example, Lengths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = [
     "Columns",
@@ -86,6 +89,8 @@ class Dataset:
     @staticmethod
     def open(path: Path, tokens: Path | None = None) -> Dataset:
         """Open a file that `convert` wrote."""
+        import pyarrow.parquet as pq  # here and below: Arrow is 38 MiB, which a service without work does without
+
         with pq.ParquetFile(path) as file:
             about = json.loads(file.schema_arrow.metadata[METADATA])
             return Dataset(
@@ -104,6 +109,8 @@ class Dataset:
 
     def batches(self, start: int, stop: int, size: int = GROUP_ROWS) -> Iterator[pa.Table]:
         """Yield the rows [start, stop), in order, as tables of at most `size` rows; one row group is held at a time."""
+        import pyarrow.parquet as pq
+
         with pq.ParquetFile(self.path) as file:
             for group, (first, end) in enumerate(pairwise(_starts(file).tolist())):
                 if end <= start or stop <= first:
@@ -114,6 +121,9 @@ class Dataset:
 
     def _take(self, rows: npt.NDArray[np.int64] | None, columns: Sequence[str]) -> pa.Table:
         """Read the row groups that the rows stand in, one at a time; raises IndexError for a row that is not there."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         with pq.ParquetFile(self.path) as file:
             if rows is None:
                 return file.read(columns=list(columns))

@@ -1,6 +1,6 @@
-"""A process that has loaded what steps need, and forks one for each: `python -m worker.template DESCRIPTOR SECONDS`.
+"""A process that has loaded what steps need, and forks one for each: worker.launcher starts it.
 
-It ends with its worker, or after so many seconds without a step. It loads and forks, no more: any torch operation
+It ends with its worker, or after some seconds without a step. It loads and forks, no more: any torch operation
 before a fork was measured to hang every child, and a GPU whose driver was touched before a fork cannot be used behind
 it; where loading does touch it, the fork loads all anew.
 

@@ -1,4 +1,7 @@
-"""Looks at a job's rows and scores, and at the shape of a dataset: what a page shows, in pieces of a bounded size."""
+"""Looks at a job's rows and scores, and at the shape of a dataset: what a page shows, in pieces of a bounded size.
+
+What reads Parquet is imported by the first request for it: Arrow is 38 MiB, which a service without work does without.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app.auth import Reader
-from app.dataset_shape import row_of, shape_of
 from app.job_files import job_files
-from app.job_map import map_of
-from app.job_overlap import overlap_of
-from app.job_rows import Asked, page_below, page_of_chosen
-from app.job_scores import distributions_of
 from app.routes.answers import problems
 from app.routes.datasets import DatasetId
 from app.routes.jobs import JobId
@@ -51,6 +49,8 @@ def list_chosen_rows(
 
     To have all of them in one file, download the selection or the artifact `subset.parquet`.
     """
+    from app.job_rows import Asked, page_of_chosen
+
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
     return page_of_chosen(files, Asked(offset, limit, dataset, text, sort, descending))
 
@@ -68,6 +68,8 @@ def list_rows_below(
 
     Under a selector that goes by the score alone (`above_cut` 0) they are those just below the cut.
     """
+    from app.job_rows import Asked, page_below
+
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
     return page_below(files, Asked(offset, limit, dataset))
 
@@ -80,6 +82,8 @@ def list_rows_below(
 )
 def get_scores(parts: Parts, caller: Reader, job_id: JobId) -> Distributions:
     """Return a histogram of the scores of every auxiliary dataset, with the chosen rows and the cut."""
+    from app.job_scores import distributions_of
+
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
     return parts.looks.get(("scores", files.scores.sha256, str(job_id)), lambda: distributions_of(files))
 
@@ -93,6 +97,8 @@ def get_scores(parts: Parts, caller: Reader, job_id: JobId) -> Distributions:
 )
 def get_map(parts: Parts, caller: Reader, job_id: JobId) -> Response:
     """Return the t-SNE of the frozen encoder's vectors, for a job that was asked for one (`map_points`)."""
+    from app.job_map import map_of
+
     files = job_files(parts.database, parts.storage, caller.tenant_id, job_id)
     # Written by the model itself: going over a hundred thousand points once more takes a second.
     return Response(map_of(files).model_dump_json(), media_type="application/json")
@@ -108,6 +114,8 @@ def get_overlap(
     parts: Parts, caller: Reader, job_id: JobId, other_id: Annotated[uuid.UUID, Path(description="The other job's id.")]
 ) -> Overlap:
     """Return how many rows both jobs chose, and the share that each dataset has of either selection."""
+    from app.job_overlap import overlap_of
+
     ours, theirs = (job_files(parts.database, parts.storage, caller.tenant_id, each) for each in (job_id, other_id))
     return overlap_of(ours, theirs)
 
@@ -121,6 +129,8 @@ def get_overlap(
 )
 def get_dataset_shape(parts: Parts, caller: Reader, dataset_id: DatasetId) -> DatasetShape:
     """Return histograms of the lengths of rows and, of a regression, of labels."""
+    from app.dataset_shape import shape_of
+
     described = parts.datasets.describe(caller.tenant_id, dataset_id)
     file = parts.datasets.file_of(caller.tenant_id, dataset_id)
     return parts.looks.get(("shape", described.digest, str(dataset_id)), lambda: shape_of(described, file))
@@ -140,5 +150,7 @@ def get_dataset_row(
     row: Annotated[int, Path(ge=0, le=2**53, description="Row number in the uploaded file, from 0.")],
 ) -> DatasetRow:
     """Return what a row says."""
+    from app.dataset_shape import row_of
+
     described = parts.datasets.describe(caller.tenant_id, dataset_id)
     return row_of(described, parts.datasets.file_of(caller.tenant_id, dataset_id), row)

@@ -268,9 +268,12 @@ def draw(results: Mapping[str, Json], path: Path) -> None:
             panel.loglog(sizes, seconds, "o-", color=colour, label=label)
             linear = [seconds[-1] * size / sizes[-1] for size in sizes]
             panel.loglog(sizes, linear, "--", color=colour, linewidth=0.8, alpha=0.6)
+        ticks = sorted({size for result in machines.values() for size in result["curves"][name]["sizes"]})
+        panel.set_xticks(ticks, [f"{size:,}" for size in ticks], fontsize=8, rotation=30)
+        panel.minorticks_off()
         panel.set_title(name, fontsize=10)
         panel.set_ylabel("seconds")
-        panel.legend(fontsize=8, loc="upper left")
+        panel.legend(fontsize=8, loc="lower right")
     for panel in list(panels.flat)[len(names) :]:
         panel.remove()
     figure.savefig(path, metadata={"Date": None})
