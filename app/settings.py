@@ -163,6 +163,8 @@ class Settings(BaseSettings):
     warm_seconds: float = Field(
         60,
         ge=0,
+        le=86_400,
+        allow_inf_nan=False,
         description="How long a worker keeps a process with torch loaded after a step, from which the next one's is "
         "forked, seconds; 0: each loads anew.",
     )

@@ -29,8 +29,8 @@ def measured(spec: StepSpec, inputs: Iterable[Path], output: Path, device: str) 
 
     A record is {step, kind, seconds, passes, rows, bytes, device_bytes}: `passes` are rows forward through the encoder
     (a training row counts three), `rows` those that the step says it went over, or None; `bytes` are the process's
-    memory at its peak, `device_bytes` a GPU's, else 0. A training's record also has the `losses` of its epochs: what
-    the report draws of steps far back.
+    memory at its peak, what it shares with the one that it was forked from included, `device_bytes` a GPU's, else 0. A
+    training's record also has the `losses` of its epochs: what the report draws of steps far back.
     """
     forget_peak(device)
     began = time.monotonic()

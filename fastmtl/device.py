@@ -12,6 +12,7 @@ from torch.utils import deterministic
 
 from fastmtl.config import Precision
 from fastmtl.errors import InvalidConfig
+from fastmtl.lanes import MOST
 from fastmtl.processor import cpuinfo, processor_name
 from fastmtl.ranks import Ranks
 
@@ -51,6 +52,16 @@ class Machine:
         if self.device == "cpu":
             return 2_048
         return min(65_536, max(2_048, self.free_bytes // BYTES_A_TOKEN))
+
+    @property
+    def batches_at_once(self) -> int:
+        """Inference batches that are computed side by side at the most (fastmtl.lanes).
+
+        One on a GPU; on a CPU one for each free GiB, of which a batch of a large encoder takes a fifth.
+        """
+        if self.device != "cpu":
+            return 1
+        return max(1, min(torch.get_num_threads(), MOST, self.free_bytes // 2**30))
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the encoder runs."""

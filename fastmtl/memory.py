@@ -11,6 +11,7 @@ from __future__ import annotations
 from transformers import PreTrainedModel
 
 from fastmtl.config import TrainingConfig
+from fastmtl.device import Machine
 from fastmtl.errors import NotEnoughMemory
 
 FLOAT_BYTES = 4
@@ -24,13 +25,13 @@ def training_bytes(encoder: PreTrainedModel, batch_size: int, length: int) -> in
     return RUNTIME_BYTES + FLOAT_BYTES * (4 * weights + _layers(encoder) * _kept(encoder, batch_size, length))
 
 
-def inference_bytes(encoder: PreTrainedModel, max_tokens: int) -> int:
-    """Return what a forward pass over `max_tokens` tokens needs: one layer's values at a time, and the weights twice.
+def inference_bytes(encoder: PreTrainedModel, max_tokens: int, batches: int = 1) -> int:
+    """Return what forward passes over `max_tokens` tokens need, so many at once: a layer's values; the weights twice.
 
     `fastmtl.ragged` reads with a copy of them.
     """
     weights = sum(parameter.numel() for parameter in encoder.parameters())
-    return RUNTIME_BYTES + FLOAT_BYTES * (2 * weights + _kept(encoder, 1, max_tokens, attention=False))
+    return RUNTIME_BYTES + FLOAT_BYTES * (2 * weights + batches * _kept(encoder, 1, max_tokens, attention=False))
 
 
 def check(needed_bytes: int, free_bytes: int, hint: str) -> None:
@@ -42,10 +43,11 @@ def check(needed_bytes: int, free_bytes: int, hint: str) -> None:
         )
 
 
-def check_inference(encoder: PreTrainedModel, max_tokens: int, free_bytes: int) -> None:
-    """Raise NotEnoughMemory where a forward pass over `max_tokens` tokens would not fit."""
+def check_inference(encoder: PreTrainedModel, length: int, machine: Machine) -> None:
+    """Raise NotEnoughMemory where rows of up to `length` tokens could not be scored on a machine as they are."""
     hint = "Use a smaller encoder, or a machine with more memory."
-    check(inference_bytes(encoder, max_tokens), free_bytes, hint)
+    needed = inference_bytes(encoder, max(machine.tokens_at_once, length), machine.batches_at_once)
+    check(needed, machine.free_bytes, hint)
 
 
 def check_training(

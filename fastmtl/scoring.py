@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from fastmtl.batches import InferenceOrder
 from fastmtl.checkpoints import Checkpoints, State
 from fastmtl.device import Machine
+from fastmtl.errors import is_out_of_memory
 from fastmtl.lanes import lanes
 from fastmtl.model import MtDnn
 from fastmtl.plan import Progress, silent
@@ -97,18 +99,22 @@ class _Found:
         """Begin the next batch, or take in the oldest where enough have begun; return whether `done` has risen."""
         place = self.done + self._begun
         more = place < len(self._order.rows) and len(self._coming) <= self._ahead
-        rows = self._order.batch(place, self._portion.size) if more else self._coming[0][0]
+        rows, coming = (self._order.batch(place, self._portion.size), None) if more else self._coming[0]
         try:
-            if more:
-                self._coming.append((rows, compute(rows)))
-                self._begun += len(rows)
-            else:
-                self._take()
+            values = compute(rows) if coming is None else _there(coming)
         except (RuntimeError, MemoryError) as error:
-            longest = int(self._order.lengths[rows[0]])
-            self._portion.shrink(error, len(rows), len(rows) * longest, longest)
-            if not more:
-                self._forget()
+            alone = more or self._wait() == 0
+            if alone or len(rows) > 1 or not is_out_of_memory(error):
+                longest = int(self._order.lengths[rows[0]])
+                self._portion.shrink(error, len(rows), len(rows) * longest, longest)
+            else:
+                self._ahead = 0  # one row did not fit beside others
+            return False
+        if more:
+            self._coming.append((rows, values))
+            self._begun += len(rows)
+        else:
+            self._take(rows, _there(values))
         return not more
 
     def state(self) -> State:
@@ -117,9 +123,7 @@ class _Found:
         facts = {"done": self.done, "tokens_at_once": self._portion.size}
         return State({"values": torch.from_numpy(self.values)}, facts)
 
-    def _take(self) -> None:
-        rows, coming = self._coming[0]
-        values = coming if isinstance(coming, np.ndarray) else coming.result()
+    def _take(self, rows: Rows, values: npt.NDArray[Any]) -> None:
         if self.values is None:
             self.values = np.zeros((len(self._order.rows), values.shape[1]), dtype=values.dtype)
         self.values[rows] = values
@@ -127,13 +131,19 @@ class _Found:
         self._begun -= len(rows)
         self._coming.popleft()
 
-    def _forget(self) -> None:
-        """Let all that is coming end, and begin it anew: in smaller batches."""
-        for _, coming in self._coming:
+    def _wait(self) -> int:
+        """Let what is coming end, and forget it: it stands behind one that failed. Return how many stood there."""
+        _, *others = self._coming
+        for _, coming in others:
             with suppress(RuntimeError, MemoryError):
-                coming if isinstance(coming, np.ndarray) else coming.result()
+                _there(coming)
         self._coming.clear()
         self._begun = 0
+        return len(others)
+
+
+def _there(coming: npt.NDArray[Any] | Coming) -> npt.NDArray[Any]:
+    return coming if isinstance(coming, np.ndarray) else coming.result()
 
 
 def score_rows(
@@ -165,12 +175,14 @@ def score_rows(
     order = InferenceOrder.of([tokens.lengths])
     if machine.device != "cpu":
         return compute_rows(order, lambda rows: OfGpu.of(compute(rows)), portion, progress, checkpoints, ahead=1)
-    with lanes(len(tokens.ids) // portion.size) as pool:
+    with lanes(len(tokens.ids) // portion.size, machine.batches_at_once) as pool:
         if pool is None:
             return compute_rows(order, fetched, portion, progress, checkpoints)
-        return compute_rows(
-            order, lambda rows: pool.submit(fetched, rows), portion, progress, checkpoints, ahead=pool.count
-        )
+
+        def submit(rows: Rows) -> Coming:
+            return pool.submit(copy_context().run, fetched, rows)  # with what log lines say they are about
+
+        return compute_rows(order, submit, portion, progress, checkpoints, ahead=pool.count)
 
 
 def predict(

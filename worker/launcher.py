@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,12 +35,12 @@ ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
     "MALLOC_TOP_PAD_": str(2**28),
-    # Only to ask whether a GPU is there, its driver is not touched: a fork could not use it.
-    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     "TQDM_DISABLE": "1",  # no bars between log lines
 }
 """Of a step's process, where the worker's own environment says nothing else."""
 PACKET = 2**16
+END_SECONDS = 10.0
+"""How long a template is waited for that has to say that a step was killed."""
 
 
 class StepProcess(Protocol):
@@ -89,20 +90,20 @@ class Launcher:
 
     def close(self) -> None:
         """End what is kept for the next step."""
-        if self._template:
-            self._template.end()
-            self._template.connection.close()
-            self._template = None
+        template, self._template = self._template, None
+        if template:
+            template.end()
 
     def _ready(self, spec: StepSpec) -> Template | None:
         """Return the template; one is made for a step with torch alone, the others load little."""
-        if not self._warm_seconds:
-            return None
-        if self._template and not self._template.is_there():
-            self.close()
-        if self._template is None and pipeline.needs_torch(spec):
-            self._template = Template(self._warm_seconds)
-        return self._template
+        template = self._template
+        if template and not template.is_there():
+            template.end()
+            template = None
+        if template is None and self._warm_seconds and pipeline.needs_torch(spec):
+            template = Template(self._warm_seconds)
+        self._template = template
+        return template
 
 
 class Started(subprocess.Popen[str]):
@@ -132,6 +133,8 @@ class Template:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+        # It may end by itself, and is not to stay in the list of processes then.
+        threading.Thread(target=self._process.wait, name="template", daemon=True).start()
 
     def is_there(self) -> bool:
         """Whether it has not ended."""
@@ -151,10 +154,15 @@ class Template:
             os.close(write)
         return Forked(self, read)
 
+    def wait(self) -> int:
+        """Wait until it has ended, and return how, a signal's number negative."""
+        return self._process.wait()
+
     def end(self) -> None:
         """End it, and the step's process with it."""
         self._process.kill()
         self._process.wait()
+        self.connection.close()
 
 
 class Forked:
@@ -173,18 +181,18 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended, and return how: as killed, where its template was. Raises TimeoutExpired."""
+        """Wait until it has ended, and return how: as its template did, where that was first. Raises TimeoutExpired."""
         give_up = None if timeout is None else time.monotonic() + timeout
         connection = self._template.connection
         while self.returncode is None:
-            connection.settimeout(None if give_up is None else max(0.0, give_up - time.monotonic()))
             try:
+                connection.settimeout(None if give_up is None else max(0.0, give_up - time.monotonic()))
                 told = connection.recv(PACKET)
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired(TEMPLATE, timeout or 0) from None
-            except ConnectionError:
+            except OSError:  # cut off, or closed by a worker that ends
                 told = b""
-            heard = json.loads(told) if told else {"status": -signal.SIGKILL}
+            heard = json.loads(told) if told else {"status": self._template.wait() or -signal.SIGKILL}
             self._pid = heard.get("pid", self._pid)
             self.returncode = heard.get("status")
         return self.returncode
@@ -192,12 +200,16 @@ class Forked:
     def end(self) -> None:
         """Kill it with all processes that it started, if any is left, and wait for its end."""
         self.poll()
-        if self._pid is None:
-            self._template.end()  # while it still loads
-        else:
+        if self._pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._pid, signal.SIGKILL)
-            if self.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._pid, signal.SIGKILL)  # it may not lead its group yet
-        self.wait()
+        if self._pid is not None and self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)  # it may not lead its group yet
+        if self._pid is None and self.returncode is None:
+            self._template.end()  # while it still loads
+        try:
+            self.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # the template stands still
+            self._template.end()
+            self.wait()

@@ -102,7 +102,11 @@ class Present(Collector):
             rows.add_metric([attempt.kind], rate)
             yield rows
         memory = float(_resident_bytes_of_steps())
-        yield _gauge("fastmtl_child_resident_bytes", "Resident memory of the step's processes.", memory)
+        yield _gauge(
+            "fastmtl_child_resident_bytes",
+            "Resident memory of the step's processes, pages shared with their template included.",
+            memory,
+        )
         if (age := self._metrics.sweep_age) is not None:
             yield _gauge("fastmtl_sweep_age_seconds", "Seconds since the last sweep that ended well.", age)
         with self._lock:
@@ -138,7 +142,7 @@ def read_gpus() -> list[list[str]]:
 
 
 def _resident_bytes_of_steps() -> int:
-    """Return the memory of the steps' processes and of what they started, not of what they were forked from."""
+    """Return the memory of the steps' processes and of what they started; pages shared with their template count."""
     total = 0
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # ended since

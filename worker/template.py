@@ -29,7 +29,9 @@ LOADED = (
 )
 """What nearly every job's steps load; anything else a step loads itself."""
 DRIVERS = ("libcuda.so", "libhsa-runtime64.so", "libamdhip64.so")
-"""Of GPUs; mapped once they were touched."""
+"""Of GPUs: NVIDIA's is mapped once it was touched; torch for AMD's links them, so there all is always loaded anew."""
+CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
+"""Whether torch asks for GPUs without touching their driver, and so with less certainty."""
 PACKET = 2**16
 
 
@@ -37,10 +39,15 @@ def main() -> int:
     """Fork until there is no worker, or nothing to do."""
     connection, seconds, parent = socket.socket(fileno=int(sys.argv[1])), float(sys.argv[2]), int(sys.argv[3])
     child.end_with(parent)
+    said = os.environ.get(CHECK)
+    os.environ[CHECK] = "1"
     with child.loading():
         for name in LOADED:
             with contextlib.suppress(Exception):  # the step that needs it fails on it, and says so
                 import_module(name)
+    del os.environ[CHECK]
+    if said is not None:
+        os.environ[CHECK] = said
     return _serve(connection, seconds)
 
 
@@ -58,7 +65,13 @@ def _serve(connection: socket.socket, seconds: float) -> int:
             return 0
         asked, lines = json.loads(packet), descriptors[0]
         template = os.getpid()
-        pid = _fork()
+        try:
+            pid = _fork()
+        except OSError:  # no memory, or too many processes: the step is tried again
+            traceback.print_exc()
+            os.close(lines)
+            _say(connection, status=1)
+            continue
         if pid == 0:
             connection.close()
             code = 1
@@ -75,6 +88,8 @@ def _serve(connection: socket.socket, seconds: float) -> int:
 
 
 def _fork() -> int:
+    sys.stdout.flush()  # else every fork would have what is left to write
+    sys.stderr.flush()
     with warnings.catch_warnings():
         # Python sees threads: they are OpenBLAS's, which sees to forks itself.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -93,7 +108,9 @@ def _step(folder: str, environment: dict[str, str], lines: int, template: int) -
     try:
         return child.compute(Path(folder))
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
 
 
 def _say(connection: socket.socket, **told: int) -> None:

@@ -48,7 +48,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     location = resolve(encoder["location"], told.beside("fetching the encoder"))
     checkpoint = load_checkpoint(location, encoder["pooling"], encoder["max_length"])
-    memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
+    memory.check_inference(checkpoint.encoder, checkpoint.max_length, machine)
     (chosen,) = folders(workspace, spec)
     primary = dataset_of(workspace, params["primary"])
     ranks, texts = _chosen_texts(chosen, checkpoint.tokenizer, checkpoint.max_length)

@@ -54,7 +54,7 @@ def run(spec: StepSpec, workspace: Workspace) -> Json:
     told = Standing(workspace.progress)
     location = resolve(params["encoder"]["location"], told.beside("fetching the encoder"))
     checkpoint = load_checkpoint(location, params["encoder"]["pooling"], params["encoder"]["max_length"])
-    memory.check_inference(checkpoint.encoder, max(machine.tokens_at_once, checkpoint.max_length), machine.free_bytes)
+    memory.check_inference(checkpoint.encoder, checkpoint.max_length, machine)
     (chosen,) = folders(workspace, spec)
     primary, *auxiliary = (TaskRef(**each) for each in [params["primary"], *params["auxiliary"]])
     points = draw(chosen / "scores.parquet", primary, auxiliary, params["points"], params["seed"])

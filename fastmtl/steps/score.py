@@ -55,7 +55,7 @@ def reader(spec: StepSpec, workspace: Workspace, training: Path) -> Reader:
     about = json.loads((training / "model" / MODEL_FILE).read_text())
     max_length = about["encoder"]["max_length"]
     model, tokenizer = load_model(training / "model", max_length)
-    memory.check_inference(model.encoder, max(machine.tokens_at_once, max_length), machine.free_bytes)
+    memory.check_inference(model.encoder, max_length, machine)
     kind: DiscriminatorLoss = "bce" if spec.params["read_as"] == "sigmoid" else about["discriminator_loss"]
     return Reader(model, tokenizer, about["encoder"], kind, machine)
 

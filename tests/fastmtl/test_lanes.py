@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from fastmtl.lanes import MOST, lanes
+from fastmtl.lanes import MOST, count, lanes
 
 
 def test_lanes_share_torchs_threads_out_and_leave_those_of_others_alone(torch_threads):
@@ -36,6 +36,30 @@ def test_there_are_as_many_lanes_as_cores_or_batches(torch_threads, batches, exp
     torch_threads(4)
     with lanes(batches) as pool:
         assert (pool and pool.count) == expected
+
+
+@pytest.mark.parametrize(
+    ("threads", "batches", "expected"),
+    [(1, 99, 1), (2, 99, 2), (8, 99, 8), (15, 99, 5), (12, 99, 6), (8, 3, 2), (7, 99, 7)],
+)
+def test_as_few_cores_as_can_be_have_nothing_to_do(threads, batches, expected):
+    assert count(threads, batches) == expected
+
+
+def test_a_lane_that_cannot_begin_ends_what_has_begun(torch_threads, monkeypatch):
+    torch_threads(3)
+    begin, begun = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) == 3:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"), lanes(3):
+        pass
+    assert not any(each.is_alive() for each in begun)
 
 
 def test_many_cores_have_lanes_of_several(torch_threads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -220,6 +221,27 @@ def test_what_is_computed_ahead_begins_anew_in_smaller_batches_where_one_did_not
     assert found.tolist() == [[row, row**2] for row in range(20)]
     assert asked == [4, 4, 4, 4, *[2] * 8]  # the fourth was begun when the first was there, the second had failed
     assert len(teller.warnings) == 1
+
+
+def test_a_row_that_did_not_fit_beside_others_is_computed_alone():
+    at_work = []
+
+    def compute(rows: np.ndarray) -> np.ndarray:
+        at_work.append(1)
+        time.sleep(0.02)
+        together = len(at_work)
+        at_work.pop()
+        if together > 1:
+            raise MemoryError
+        return np.stack([rows, rows**2], axis=1)
+
+    teller = Teller()
+    order = InferenceOrder.of([np.full(6, 4)])
+    with ThreadPoolExecutor(2) as pool:
+        found = compute_rows(
+            order, lambda rows: pool.submit(compute, rows), Portion(4, "tokens", teller), teller, ahead=2
+        )
+    assert found.tolist() == [[row, row**2] for row in range(6)]
 
 
 def test_a_row_that_does_not_fit_alone_cannot_be_scored():

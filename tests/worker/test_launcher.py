@@ -199,25 +199,75 @@ def test_a_template_and_its_step_end_with_their_worker(templates, tmp_path):
 
 def test_where_loading_touched_a_gpu_the_fork_loads_anew(templates, tmp_path):
     """The library that stands in for the driver is the C library: it is mapped in every process."""
-    launch = templates.launcher("return 0", before='import worker.template\nworker.template.DRIVERS = ("libc.so",)')
+    request(tmp_path)
+    launch = templates.launcher("return 3", before='import worker.template\nworker.template.DRIVERS = ("libc.so",)')
+    assert templates.forked(launch).wait() == 0  # not 3: what computed was not what the template has
+    assert (tmp_path / RESULT).exists()
+
+
+def test_a_template_that_cannot_fork_says_so_and_goes_on(templates):
+    refused_once = """
+        import os
+        fork = os.fork
+        def refuse():
+            os.fork = fork
+            raise BlockingIOError("no more processes")
+        os.fork = refuse
+    """
+    launch = templates.launcher("return 0", before=refused_once)
+    assert templates.forked(launch).wait() == 1
+    assert templates.forked(launch).wait() == 0
+
+
+def test_how_a_template_ended_is_how_its_step_did(templates):
+    launch = templates.launcher("return 0", before="import sys; sys.exit(7)")
+    assert templates.forked(launch).wait() == 7
+
+
+def test_a_worker_that_ends_ends_the_step_that_still_runs(templates):
+    launch = templates.launcher("import time; print(1, flush=True); time.sleep(60)")
     process = templates.forked(launch)
-    assert process.wait() == 1
+    process.stdout.readline()
+    launch.close()
+    assert process.poll() == -signal.SIGKILL
     process.end()
 
 
-def test_the_true_template_computes_a_step(tmp_path):
-    launch = Launcher(warm_seconds=60)
-    folder = tmp_path / "step"
-    folder.mkdir()
+def test_a_step_is_ended_though_its_template_stands_still(templates, monkeypatch):
+    monkeypatch.setattr(launcher, "END_SECONDS", 0.2)
+    launch = templates.launcher("import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(60)")
+    process = templates.forked(launch)
+    pid, template = map(int, process.stdout.readline().split())
+    os.kill(template, signal.SIGSTOP)
+    process.end()
+    assert process.returncode == -signal.SIGKILL
+    assert gone(pid) and gone(template)
+
+
+def test_what_a_step_prints_without_flushing_is_not_lost_nor_told_by_the_next(templates):
+    launch = templates.launcher("print('once')", before="print('while it loads')")
+    for _ in range(2):
+        process = templates.forked(launch)
+        assert process.stdout.read().split() == ["once"]
+        process.end()
+
+
+def request(folder: Path) -> StepSpec:
+    """Write down that a small step is wanted."""
     spec = StepSpec(kind="calibrate_plain", name="plain", version=1, params={})
     asked = Request(spec=spec.to_json(), datasets={}, inputs={}, device="cpu", threads=1)
     (folder / REQUEST).write_text(asked.model_dump_json())
+    return spec
+
+
+def test_the_true_template_computes_a_step(tmp_path):
+    spec, launch = request(tmp_path), Launcher(warm_seconds=60)
     launch._ready(WITH_TORCH)
-    process = launch.start(folder, spec, {})
+    process = launch.start(tmp_path, spec, {})
     assert isinstance(process, Forked)
     assert process.wait() == 0
     process.end()
     process.stdout.close()
-    assert json.loads((folder / RESULT).read_text())["seconds"] > 0
-    assert (folder / OUTPUT).is_dir()
+    assert json.loads((tmp_path / RESULT).read_text())["seconds"] > 0
+    assert (tmp_path / OUTPUT).is_dir()
     launch.close()
