@@ -76,7 +76,7 @@ def turn(folder: Path, files: Sequence[Path], encoder: Path, workers: int, kill:
                 os.kill(random.Random(0).choice(processes.workers), signal.SIGKILL)
                 processes.start_workers(workers + 1)  # the one that was killed comes back, too
                 kill = False
-            time.sleep(0.2)
+            time.sleep(1.0)
         found = told(database, job)
         client.cancel(str(job))
         client.close()
