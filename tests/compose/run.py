@@ -169,8 +169,8 @@ def _tried(part: Part, order: list[str]) -> bool:
     print(f"{part.name} ...", flush=True)  # noqa: T201
     try:
         told, passed = part.run(), True
-    except (AssertionError, subprocess.CalledProcessError) as error:
-        told, passed = f"{error}\n{getattr(error, 'stderr', '') or ''}", False
+    except Exception as error:  # whatever it is, the other parts are still to be tried
+        told, passed = f"{type(error).__name__}: {error}\n{getattr(error, 'stderr', '') or ''}", False
     seconds = time.monotonic() - began
     print(f"{part.name}: {'passed' if passed else 'FAILED'} in {seconds:.0f} s: {told}", flush=True)  # noqa: T201
     page.record(part.name, page.outcome(part.told, passed, seconds, told, datetime.now(UTC).date().isoformat()), order)

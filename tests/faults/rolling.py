@@ -16,6 +16,8 @@ from app.events import EventType
 from app.models import Event
 
 JOBS = 20
+LONG = {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": 80}}
+"""A job whose training takes long enough for several of them to be there until the last restart."""
 ROUNDS = 3
 WORKERS = 3
 RESTART_SECONDS = 60
@@ -29,8 +31,9 @@ def rolling_restart(place: Place, scale: Scale) -> Account:
         scene.processes.start_workers(WORKERS if scale.full else 2)
         jobs = [job_id for world in worlds for job_id in world.jobs]
         restarted = sum(_restart_all(scene) for _ in range(ROUNDS if scale.full else 1))
+        left = len(scene.unfinished(jobs))
         worlds[0].client.over(jobs, 1800 if scale.full else 240)
-        return _account(scene, worlds, watch, restarted)
+        return _account(scene, worlds, watch, restarted, left)
 
 
 def _submit(scene: Scene, scale: Scale) -> list[World]:
@@ -42,7 +45,7 @@ def _submit(scene: Scene, scale: Scale) -> list[World]:
         return [world]
     worlds = [scene.tenant(f"tenant {number}") for number in range(JOBS)]
     for world in worlds:
-        world.submit(RANDOM)
+        world.submit(LONG)
     return worlds
 
 
@@ -61,7 +64,7 @@ def _restart_all(scene: Scene) -> int:
     return len(pids)
 
 
-def _account(scene: Scene, worlds: list[World], watch: Watch, restarted: int) -> Account:
+def _account(scene: Scene, worlds: list[World], watch: Watch, restarted: int, left: int) -> Account:
     for config in {str(config): config for world in worlds for config in world.jobs.values()}.values():
         scene.compute(config)
     jobs = [job_id for world in worlds for job_id in world.jobs]
@@ -78,6 +81,7 @@ def _account(scene: Scene, worlds: list[World], watch: Watch, restarted: int) ->
         exactly("attempts that a restart cost", sum(step.attempts - 1 for step in steps.values()), 0),
         exactly("workers that did not end when they were asked to", len(forced), 0),
         told("jobs", len(jobs)),
+        told("of these open after the last restart", left),
         told("steps", len(steps)),
     ]
     done = (
