@@ -17,7 +17,7 @@ from worlds import write_world
 from fastmtl.client import FINAL, Client
 
 Json = dict
-TRIED_EPOCHS = 40
+TRIED_EPOCHS, MOST_EPOCHS = 5, 100
 LONG_SECONDS = 25
 """Of the training that is broken in the middle."""
 SHORT_SECONDS = 10
@@ -88,7 +88,8 @@ class Trial:
 
     def config(self, seconds: float) -> Json:
         """Return a job of five steps, the fourth of which, a training, takes about so long here."""
-        return _config(max(TRIED_EPOCHS, round(TRIED_EPOCHS * seconds / self._tried_seconds)))
+        epochs = round(TRIED_EPOCHS * seconds / self._tried_seconds)
+        return _config(min(max(TRIED_EPOCHS, epochs), MOST_EPOCHS))
 
     @cached_property
     def _tried_seconds(self) -> float:
@@ -115,7 +116,7 @@ class Trial:
 
 
 def _config(epochs: int) -> Json:
-    return {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": epochs}}
+    return {**RANDOM, "finetuning": {**RANDOM["finetuning"], "epochs": epochs, "batch_size": 1}}
 
 
 def succeeded(state: Json) -> bool:
