@@ -32,7 +32,8 @@ def rolling_restart(place: Place, scale: Scale) -> Account:
         jobs = [job_id for world in worlds for job_id in world.jobs]
         restarted = sum(_restart_all(scene) for _ in range(ROUNDS if scale.full else 1))
         left = len(scene.unfinished(jobs))
-        worlds[0].client.over(jobs, 1800 if scale.full else 240)
+        for world in worlds:
+            world.client.over(list(world.jobs), 1800 if scale.full else 240)
         return _account(scene, worlds, watch, restarted, left)
 
 
