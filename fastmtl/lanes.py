@@ -43,13 +43,16 @@ def lanes(batches: int, most: int = MOST) -> Iterator[Lanes | None]:
 
     pool = Lanes(number, begin)
     try:
-        for _ in range(number):
-            pool.submit(int)  # one more thread each, since none is idle before all are ready
-        ready.wait()
+        try:
+            for _ in range(number):
+                pool.submit(int)  # one more thread each, since none is idle before all are ready
+            ready.wait()
+        except BaseException:
+            ready.abort()  # not all could be started
+            raise
         torch.set_num_threads(threads)  # of this thread, and of any that begins later
         yield pool
     finally:
-        ready.abort()  # where not all could be started
         pool.shutdown(cancel_futures=True)
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/scale/workers.py
 
-A job of some 50,000-row shards on a tiny encoder, over the API and real workers, each turn on a deployment of its own.
+A job of some 50,000-row shards on a tiny encoder, over the API and real workers, each turn on a deployment of its own,
+on PostgreSQL and Redis: where several workers are wanted, those are.
 What is timed begins with the first claim of a shard and ends with the last one's end, the starts of their processes
 included. Every turn's probabilities are compared by digest. Writes results/scale_workers.json.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 from processes import Processes
+from servers import start_postgres, start_redis
 from tiny import write_encoder
 from worlds import about_animals, write_csv
 
@@ -58,8 +61,17 @@ class Turn:
 
 def turn(folder: Path, files: Sequence[Path], encoder: Path, workers: int, kill: bool = False) -> Turn:
     """Score everything on a new deployment with so many workers."""
-    home = folder / f"home-{uuid.uuid4()}"
+    with ExitStack() as servers:
+        postgres, broker = start_postgres(), start_redis()
+        servers.callback(postgres.stop)
+        servers.callback(broker.stop)
+        urls = {"FASTMTL_DATABASE_URL": postgres.url, "FASTMTL_BROKER_URL": broker.url}
+        return _turn(folder / f"home-{uuid.uuid4()}", urls, files, encoder, workers, kill)
+
+
+def _turn(home: Path, urls: dict[str, str], files: Sequence[Path], encoder: Path, workers: int, kill: bool) -> Turn:
     environment = {
+        **urls,
         "FASTMTL_HOME": str(home),
         "FASTMTL_ENCODERS": json.dumps({"tiny": f"folder:{encoder}"}),
         **{"FASTMTL_DEVICE": "cpu", "FASTMTL_THREADS": "1", "OMP_NUM_THREADS": "1", "FASTMTL_CALIBRATE": "false"},
@@ -70,7 +82,7 @@ def turn(folder: Path, files: Sequence[Path], encoder: Path, workers: int, kill:
         primary, *auxiliary = [client.upload(path)["id"] for path in files]
         job = uuid.UUID(str(client.submit(primary, auxiliary, config=CONFIG)["id"]))
         processes.start_workers(workers)
-        database = Database(f"sqlite:///{(home / 'fastmtl.sqlite3').absolute()}")
+        database = Database(urls["FASTMTL_DATABASE_URL"])
         while any(step.status != Status.SUCCEEDED for step in scored(database, job)):
             if kill and sum(step.status == Status.SUCCEEDED for step in scored(database, job)) >= 2:
                 os.kill(random.Random(0).choice(processes.workers), signal.SIGKILL)

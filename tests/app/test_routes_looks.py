@@ -52,7 +52,7 @@ def test_what_makes_no_sense_is_refused(service: Api, job: dict, query: dict):
 def test_the_scores_of_a_job_are_read_once(service: Api, job: dict, monkeypatch: pytest.MonkeyPatch):
     first = get(service, job, "scores")
     assert (first["cut"], sum(first["datasets"][0]["rows"]), sum(first["datasets"][0]["chosen"])) == (0.25, 40, 5)
-    monkeypatch.setattr("app.routes.looks.distributions_of", None)
+    monkeypatch.setattr("app.job_scores.distributions_of", None)
     assert get(service, job, "scores") == first
 
 

@@ -88,6 +88,8 @@ def _break(scene: Scene, world: World, fault: str, number: int, draw: random.Ran
         time.sleep(draw.uniform(0, 2))
     if fault.endswith("cancelled"):
         world.client.end(job_id)
+        while scratch(scene.processes.home):  # its process would take the order that is meant for the next job's
+            time.sleep(0.02)
     return str(world.client.over([job_id], 300)[job_id]["status"])
 
 

@@ -48,7 +48,10 @@ class Waiting:
         found = []
         for job_id, at in moments.items():
             (report,) = [step for step in self._scene.steps_of(job_id) if step.kind == "report"]
-            found.append(self._moved.get(report.id, math.inf) - at)
+            begun = (
+                report.started_at.timestamp() if report.started_at else math.inf
+            )  # it may never have been seen to wait
+            found.append(min(self._moved.get(report.id, math.inf), begun) - at)
         return found
 
     def _look_on(self) -> None:
