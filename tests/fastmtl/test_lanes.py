@@ -62,6 +62,14 @@ def test_a_lane_that_cannot_begin_ends_what_has_begun(torch_threads, monkeypatch
     assert not any(each.is_alive() for each in begun)
 
 
+def test_lanes_that_are_left_at_once_end(torch_threads):
+    """Their threads may still be about to begin."""
+    torch_threads(8)
+    for _ in range(100):
+        with lanes(8):
+            pass
+
+
 def test_many_cores_have_lanes_of_several(torch_threads):
     torch_threads(2 * MOST)
     with lanes(1000) as pool:
