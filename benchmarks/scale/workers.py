@@ -2,8 +2,7 @@
 
     python benchmarks/scale/workers.py
 
-A job of some 50,000-row shards on a tiny encoder, over the API and real workers, each turn on a deployment of its own,
-on PostgreSQL and Redis: where several workers are wanted, those are.
+A job of some 50,000-row shards on a tiny encoder, over the API and real workers, each turn on a deployment of its own.
 What is timed begins with the first claim of a shard and ends with the last one's end, the starts of their processes
 included. Every turn's probabilities are compared by digest. Writes results/scale_workers.json.
 """
@@ -21,7 +20,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +27,6 @@ from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 from processes import Processes
-from servers import start_postgres, start_redis
 from tiny import write_encoder
 from worlds import about_animals, write_csv
 
@@ -61,17 +58,8 @@ class Turn:
 
 def turn(folder: Path, files: Sequence[Path], encoder: Path, workers: int, kill: bool = False) -> Turn:
     """Score everything on a new deployment with so many workers."""
-    with ExitStack() as servers:
-        postgres, broker = start_postgres(), start_redis()
-        servers.callback(postgres.stop)
-        servers.callback(broker.stop)
-        urls = {"FASTMTL_DATABASE_URL": postgres.url, "FASTMTL_BROKER_URL": broker.url}
-        return _turn(folder / f"home-{uuid.uuid4()}", urls, files, encoder, workers, kill)
-
-
-def _turn(home: Path, urls: dict[str, str], files: Sequence[Path], encoder: Path, workers: int, kill: bool) -> Turn:
+    home = folder / f"home-{uuid.uuid4()}"
     environment = {
-        **urls,
         "FASTMTL_HOME": str(home),
         "FASTMTL_ENCODERS": json.dumps({"tiny": f"folder:{encoder}"}),
         **{"FASTMTL_DEVICE": "cpu", "FASTMTL_THREADS": "1", "OMP_NUM_THREADS": "1", "FASTMTL_CALIBRATE": "false"},
@@ -82,7 +70,7 @@ def _turn(home: Path, urls: dict[str, str], files: Sequence[Path], encoder: Path
         primary, *auxiliary = [client.upload(path)["id"] for path in files]
         job = uuid.UUID(str(client.submit(primary, auxiliary, config=CONFIG)["id"]))
         processes.start_workers(workers)
-        database = Database(urls["FASTMTL_DATABASE_URL"])
+        database = Database(f"sqlite:///{(home / 'fastmtl.sqlite3').absolute()}")
         while any(step.status != Status.SUCCEEDED for step in scored(database, job)):
             if kill and sum(step.status == Status.SUCCEEDED for step in scored(database, job)) >= 2:
                 os.kill(random.Random(0).choice(processes.workers), signal.SIGKILL)
